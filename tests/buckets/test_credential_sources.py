@@ -33,9 +33,9 @@ from volfs.buckets.credentials.aws_credentials import find_keys
 from volfs.buckets.credentials.credentials import Keys, Renewed, Token
 from volfs.buckets.credentials.google_credentials import find_google_signer
 from volfs.buckets.doors.doors import find_endpoint
+from volfs.buckets.http_values import WireRequest
 from volfs.buckets.opening import open_bucket
 from volfs.buckets.options import BucketOptions
-from volfs.buckets.wire import WireRequest
 from volfs.errors import InvalidError, StoreDeniedError, StoreUnavailableError
 
 REQUEST = WireRequest("GET", "/x", {}, {})

@@ -21,9 +21,9 @@ from volfs.buckets.address import BucketAddress
 from volfs.buckets.credentials.azure_credentials import SasSigner, find_azure_signer
 from volfs.buckets.credentials.credentials import Keys, Token
 from volfs.buckets.credentials.google_credentials import find_google_signer
+from volfs.buckets.http_values import WireRequest
 from volfs.buckets.opening import open_bucket
 from volfs.buckets.options import BucketOptions
-from volfs.buckets.wire import WireRequest
 from volfs.errors import InvalidError, StoreDeniedError, VolfsError
 
 # --- Google ------------------------------------------------------------------

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from volfs.buckets.credentials.credentials import Keys
 from volfs.buckets.credentials.signature_v4 import AWS, GOOGLE, sign_request
-from volfs.buckets.wire import WireRequest, encode_path
+from volfs.buckets.http_values import WireRequest, encode_path
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=12)
 PRINTED = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=20)

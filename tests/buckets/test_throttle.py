@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from volfs.buckets.access import Bucket
 from volfs.buckets.answers import TABLE, FailureKind, RequestFailure, to_error
+from volfs.buckets.calls import RequestSender
 from volfs.buckets.doors.memory import MemoryDoor
 from volfs.buckets.throttle import (
     FIRST,
@@ -24,6 +25,7 @@ from volfs.buckets.throttle import (
     pause_before,
 )
 from volfs.errors import StoreError, VolfsError
+from volfs.system.world import RealWorld
 
 
 class Clock:
@@ -162,3 +164,38 @@ def test_closing_ends_all_waiting() -> None:
     assert [type(error) for error in outcome] == [StoreError]
     with pytest.raises(StoreError, match="closed"):
         bucket.head("x")
+
+
+class PatientWorld(RealWorld):
+    """A world in which a pause takes no time, except by its clock."""
+
+    def __init__(self) -> None:
+        self.clock = Clock()
+
+    def now(self) -> float:
+        return self.clock.now
+
+    def pause(self, seconds: float, ended: threading.Event) -> bool:
+        self.clock.now += seconds
+        return ended.is_set()
+
+
+SILENT, FAULT = RequestFailure(FailureKind.TIMEOUT), RequestFailure(FailureKind.SERVER, status=500)
+
+
+@given(st.lists(st.sampled_from([SILENT, FAULT]), min_size=1, max_size=30))
+def test_only_the_last_requests_without_an_answer_count(script: list[RequestFailure]) -> None:
+    """A call that is given up counts the requests at its end that had no answer, or itself."""
+    sender, sent = RequestSender("memory", 5.0, PatientWorld()), list[RequestFailure]()
+
+    def send(timeout: float) -> None:
+        sent.append(script[len(sent) % len(script)])
+        raise sent[-1]
+
+    with pytest.raises(RequestFailure):
+        sender.attempt("GET", "key", send)
+    silent = 0
+    for failure in sent:
+        silent = 0 if failure.status else silent + 1
+    assert len(sent) >= IN_A_ROW
+    assert sender.outage.is_away == (silent >= IN_A_ROW)

@@ -120,6 +120,12 @@ class SimDoor:
             lambda: self._objects.list_page(prefix, delimiter, after, limit, timeout, tell, begin),
         )
 
+    def begin_put(self, key: str, data: Data, condition: Condition, mark: str) -> None:
+        """Leave it to ``put``: whoever waits here, waits for the scheduler."""
+
+    def connect(self, timeout: float) -> bool:
+        return False
+
     def begin_multipart(self, key: str, mark: str, timeout: float) -> str:
         return self._ask(
             "BEGIN", key, timeout, lambda: self._objects.begin_multipart(key, mark, timeout)

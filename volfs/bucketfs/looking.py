@@ -25,6 +25,13 @@ class Asker:
 
     def __init__(self, threads: int = THREADS) -> None:
         self.limiter = trio.CapacityLimiter(threads)
+        self.waiting = 0
+        """How many answers the trio thread itself waits for."""
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether anything is asked of the bucket."""
+        return self.waiting > 0 or self.limiter.borrowed_tokens > 0
 
     async def run(self, call: Callable[..., T], *arguments: object) -> T:
         """Run a call in a thread. If cancelled, leave the thread behind: a silent bucket must not

@@ -6,44 +6,62 @@ when it is closed, and that renaming a directory gives new keys to everything be
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-
 import trio
 
-from volfs.bucketfs.nodes import AnyNode, DirectoryNode
+from volfs.bucketfs.nodes import AnyNode, DirectoryNode, FileNode
 
 
 class Turns:
     """The inodes of one mount that somebody works on."""
 
     def __init__(self) -> None:
-        self._busy: list[AnyNode] = []
-        self._changed = trio.Event()
+        self._files: set[FileNode] = set()
+        self._directories: list[DirectoryNode] = []
+        self._ended: trio.Event | None = None
+        """Set when somebody's turn ends. None if nobody waits for that."""
 
-    @asynccontextmanager
-    async def alone(self, *nodes: AnyNode | None) -> AsyncIterator[None]:
+    def alone(self, *nodes: AnyNode | None) -> _Turn:
         """Let nobody else work on these inodes, or on inodes below or above them, during the
         block."""
-        wanted = [node for node in nodes if node is not None]
+        return _Turn(self, [node for node in nodes if node is not None])
+
+    async def take(self, wanted: list[AnyNode]) -> None:
         while any(self._conflicts(node) for node in wanted):
-            await self._changed.wait()
-        self._busy += wanted
-        try:
-            yield
-        finally:
-            for node in wanted:
-                self._busy.remove(node)
-            self._changed.set()
-            self._changed = trio.Event()
+            self._ended = self._ended or trio.Event()
+            await self._ended.wait()
+        for node in wanted:
+            if isinstance(node, DirectoryNode):
+                self._directories.append(node)
+            else:
+                self._files.add(node)
+
+    def give_back(self, taken: list[AnyNode]) -> None:
+        for node in taken:
+            if isinstance(node, DirectoryNode):
+                self._directories.remove(node)
+            else:
+                self._files.discard(node)
+        if self._ended is not None:
+            self._ended.set()
+            self._ended = None
 
     def _conflicts(self, node: AnyNode) -> bool:
-        return any(_are_related(node, other) for other in self._busy)
+        """Most turns are those of files, so those cost no search."""
+        if any(node is busy or node.is_below(busy) for busy in self._directories):
+            return True
+        if isinstance(node, FileNode):
+            return node in self._files
+        directories = any(busy.is_below(node) for busy in self._directories)
+        return directories or any(busy.is_below(node) for busy in self._files)
 
 
-def _are_related(a: AnyNode, b: AnyNode) -> bool:
-    if a is b:
-        return True
-    return (isinstance(b, DirectoryNode) and a.is_below(b)) or (
-        isinstance(a, DirectoryNode) and b.is_below(a)
-    )
+class _Turn:
+    def __init__(self, turns: Turns, nodes: list[AnyNode]) -> None:
+        self._turns = turns
+        self._nodes = nodes
+
+    async def __aenter__(self) -> None:
+        await self._turns.take(self._nodes)
+
+    async def __aexit__(self, *trouble: object) -> None:
+        self._turns.give_back(self._nodes)

@@ -91,15 +91,23 @@ def upload(bucket: Bucket, key: str, source: UploadSource, if_replaced: IfReplac
     if source.size > WHOLE_MAX:
         return _put_parts(bucket, key, source, if_replaced)
     data = source.read(0, source.size)
-    if if_replaced is not IfReplaced.OVERWRITE:
-        try:
-            return to_facts(_put_checked(bucket, key, data, source.staged.base))
-        except (ObjectExistsError, ObjectChangedError):
-            _meet_another(key, if_replaced)
+    if if_replaced is IfReplaced.OVERWRITE:
+        return to_facts(bucket.put(key, data))
+    try:
+        return to_facts(put_checked(bucket, key, data, source.staged.base))
+    except (ObjectExistsError, ObjectChangedError):
+        return upload_over(bucket, key, data, if_replaced)
+
+
+def upload_over(bucket: Bucket, key: str, data: Data, if_replaced: IfReplaced) -> Facts:
+    """Upload an object in the place of another one than the file was written over.
+    OverriddenError if that is to be refused."""
+    _meet_another(key, if_replaced)
     return to_facts(bucket.put(key, data))
 
 
-def _put_checked(bucket: Bucket, key: str, data: Data, base: Facts | None) -> ObjectInfo:
+def put_checked(bucket: Bucket, key: str, data: Data, base: Facts | None) -> ObjectInfo:
+    """Upload an object over ``base`` and no other. ObjectExistsError, ObjectChangedError."""
     if base is None:
         return bucket.put(key, data, create=True)
     return bucket.put(key, data, etag=base.etag)

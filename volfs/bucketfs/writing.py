@@ -14,6 +14,7 @@ import trio
 from volfs.bucketfs.files import Buffer, FileHandle, Handles, close_reader
 from volfs.bucketfs.names import Facts
 from volfs.bucketfs.nodes import DirectoryNode, FileNode
+from volfs.bucketfs.small_uploads import upload_small
 from volfs.bucketfs.staged import Staged
 from volfs.bucketfs.staging import Staging
 from volfs.bucketfs.state import BucketState
@@ -138,11 +139,11 @@ class Writing:
         return make_source(staged, self.handles.get_reader(node).read_at)
 
     async def _send(self, key: str, source: UploadSource, if_replaced: IfReplaced) -> Facts:
-        run = self.handles.asker.run
+        asker = self.handles.asker
         if source.size <= LIGHT:
-            return await run(upload, self.bucket, key, source, if_replaced)
+            return await upload_small(asker, self.bucket, key, source, if_replaced)
         async with self._heavy:
-            return await run(upload, self.bucket, key, source, if_replaced)
+            return await asker.run(upload, self.bucket, key, source, if_replaced)
 
     # --- the end of a file -----------------------------------------------
 

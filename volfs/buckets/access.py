@@ -24,7 +24,7 @@ from volfs.buckets.objects import (
     Page,
     TellNext,
 )
-from volfs.buckets.writing import put_marked
+from volfs.buckets.writing import BegunPut, MarkedPut, put_marked
 from volfs.errors import InvalidPathError, ObjectChangedError, VolfsError
 from volfs.system.world import REAL, World
 
@@ -51,6 +51,11 @@ class Bucket:
         """The time of day, in nanoseconds, since which nothing has answered. None if the last call
         went well."""
         return self._caller.outage.since_ns
+
+    @property
+    def is_away(self) -> bool:
+        """Whether requests have had no answer for so long that most calls fail at once."""
+        return self._caller.outage.is_away
 
     @property
     def slots(self) -> int:
@@ -146,6 +151,20 @@ class Bucket:
         else:
             info = put_marked(self._caller, self.door, name, data, Condition(create, etag))
         return self._strip(info)
+
+    def begin_put(
+        self, key: str, data: Data, *, create: bool = False, etag: str | None = None
+    ) -> BegunPut | None:
+        """Begin a ``put`` with a condition, for a caller that waits for the answer by itself. None
+        if there is something else to wait for: then ``put`` does it."""
+        condition = Condition(create, etag)
+        return MarkedPut(self._caller, self.door, self._name(key), data, condition).begin()
+
+    def connect(self) -> bool:
+        """Make a connection for ``begin_put``, whose callers never wait for one. Whether there is
+        one."""
+        self._caller.check_process()
+        return self.door.connect(self.deadline)
 
     # --- one request, sent once ---------------------------------------------------
     # These are for callers that must know what became of each request. The failure is raised as

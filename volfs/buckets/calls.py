@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from volfs.buckets.answers import FailureKind, RequestFailure, to_error
 from volfs.buckets.throttle import IN_A_ROW, Outage, Throttle, pause_before
@@ -38,6 +38,13 @@ class Deadline:
     @property
     def left(self) -> float:
         return max(0.0, self._end - self._world.now())
+
+
+class BegunCall(NamedTuple):
+    """A call that has begun: its end, and how its first request failed, if that was sent."""
+
+    deadline: Deadline
+    failed: RequestFailure | None = None
 
 
 class RequestSender:
@@ -82,26 +89,33 @@ class RequestSender:
         *,
         size: int = 0,
         decide: Callable[[RequestFailure], T | None] | None = None,
+        begun: BegunCall | None = None,
     ) -> T:
         """As ``ask``, but the last ``RequestFailure`` is raised as it is.
 
         ``decide`` is called after each failed attempt, which may have been carried out
         nevertheless. If it returns something, that is the answer; None means that the request may
-        be sent again.
+        be sent again. ``begun`` is a call whose first request was sent already, and failed.
         """
-        self._check_may_try()
-        deadline = Deadline(self._deadline + size / UPLOAD_RATE, self._world)
-        attempt = 1
+        if begun is None:
+            self._check_may_try()
+            begun = self._begin(size)
+        deadline, failed = begun
+        attempt, silent = 1, 0
         while True:
             try:
+                if failed is not None:
+                    raise failed
                 reply = self._send(send, deadline)
             except RequestFailure as failure:
+                failed = None
+                silent = 0 if failure.status else silent + 1
                 found = self._consider(failure, decide)
                 if found is not None:
                     return found
                 pause = pause_before(attempt, failure.wait, self._world.uniform)
                 if not self._is_worth(failure, attempt) or pause >= deadline.left:
-                    self._judge(failure, attempt)
+                    self._judge(failure, silent)
                     raise
                 self.wait(pause)
                 attempt += 1
@@ -109,6 +123,24 @@ class RequestSender:
             self.outage.succeed()
             self._answered = True
             return reply
+
+    def try_begin(self, size: int) -> BegunCall | None:
+        """Begin a call whose first request the caller sends, without waiting for a place. None if
+        there is none. ``end`` follows that request. StoreError as from ``check_process``."""
+        self.check_process()
+        if self.outage.is_away or not self.throttle.try_enter():
+            return None
+        return self._begin(size)
+
+    def end(self, *, answered: bool) -> None:
+        """Note the end of the request that followed ``try_begin``, and whether it succeeded."""
+        self.throttle.leave()
+        if answered:
+            self.outage.succeed()
+            self._answered = True
+
+    def _begin(self, size: int) -> BegunCall:
+        return BegunCall(Deadline(self._deadline + size / UPLOAD_RATE, self._world))
 
     def send_once(self, verb: str, key: str, send: Send[T], seconds: float) -> T:
         """The answer to a request that is sent once. ``RequestFailure``, whose error ``to_error``
@@ -172,14 +204,15 @@ class RequestSender:
             return attempt < FIRST_ATTEMPTS
         return failure.row.again
 
-    def _judge(self, failure: RequestFailure, requests: int) -> None:
-        """Note whether the service is there, after so many requests of one call. A service that
-        refuses is there; one without an answer may be away.
+    def _judge(self, failure: RequestFailure, silent: int) -> None:
+        """Note whether the service is there, after a call whose last ``silent`` requests had no
+        answer. A service that refuses is there; one without an answer may be away.
 
-        An answer such as 500 may be about one object, so it counts once for each call.
+        An answer such as 500 may be about one object. So it counts once for each call, whatever
+        had no answer before it.
         """
         if _is_silence(failure):
-            self.outage.fail(1 if failure.status else requests)
+            self.outage.fail(max(1, silent))
         else:
             self.outage.succeed()
 

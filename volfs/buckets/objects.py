@@ -62,6 +62,22 @@ TellNext = Callable[[str | None], None]
 """Called with the ``next`` of a page, as soon as that is known."""
 
 
+class PendingPut(Protocol):
+    """A write that was sent. Its caller waits for the connection, and lets it go on."""
+
+    @property
+    def is_sending(self) -> bool:
+        """Whether the caller waits until the connection takes bytes. Else for its bytes."""
+
+    def fileno(self) -> int: ...
+
+    def advance(self) -> ObjectInfo | None:
+        """The object that was written; None if the answer is not complete yet.
+        ``RequestFailure``."""
+
+    def close(self) -> None: ...
+
+
 class Door(Protocol):
     """A door to one kind of service. Each call is one request, sent once. A request that fails
     raises ``RequestFailure``.
@@ -93,6 +109,13 @@ class Door(Protocol):
         self, key: str, data: Data, condition: Condition, mark: str, timeout: float
     ) -> ObjectInfo:
         """Write a whole object. ``head`` returns its ``mark`` afterwards; empty for none."""
+
+    def begin_put(self, key: str, data: Data, condition: Condition, mark: str) -> PendingPut | None:
+        """Begin as ``put`` does, without waiting for anything. None if that is not possible at
+        present: then ``put`` does it."""
+
+    def connect(self, timeout: float) -> bool:
+        """Make a connection for ``begin_put``. Whether there is one."""
 
     def copy(self, source: str, target: str, create: bool, timeout: float) -> ObjectInfo: ...
 

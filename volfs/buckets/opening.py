@@ -13,7 +13,7 @@ from volfs.buckets.address import BucketAddress, parse_bucket_address
 from volfs.buckets.options import BucketOptions
 from volfs.errors import InvalidError
 
-_NEEDED = ("urllib3", "botocore", "google.auth")
+_NEEDED = ("urllib3", "httptools", "botocore", "google.auth")
 
 
 def open_bucket(address: BucketAddress | str, options: BucketOptions | None = None) -> Bucket:

@@ -57,9 +57,22 @@ class Throttle:
         try:
             yield
         finally:
-            with self._turn:
-                self._flying -= 1
-                self._turn.notify()
+            self.leave()
+
+    def try_enter(self) -> bool:
+        """Take a place among the requests if there is one, without waiting. ``leave`` gives it
+        back."""
+        with self._turn:
+            if not self._has_room():
+                return False
+            self._flying += 1
+            return True
+
+    def leave(self) -> None:
+        """Give a place back."""
+        with self._turn:
+            self._flying -= 1
+            self._turn.notify()
 
     def slow_down(self) -> None:
         """Halve the limit, because the service asks for less. Answers to requests from before the
@@ -101,6 +114,11 @@ class Outage:
         """The time of day of the first failure, in nanoseconds. None after a success."""
         since = self._since
         return None if since is None else int(since * 1e9)
+
+    @property
+    def is_away(self) -> bool:
+        """Whether only a few calls may be sent, to find out whether the service is back."""
+        return self._failures >= IN_A_ROW
 
     def may_try(self) -> bool:
         """Whether a call may be sent. While the service is away, one call in ``PROBE`` seconds

@@ -7,15 +7,19 @@ import re
 import socket
 import ssl
 import time
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterator
 from http.client import HTTPResponse
-from typing import Any, NamedTuple, cast
-from urllib.parse import quote, urlsplit
+from typing import Any, cast
+from urllib.parse import SplitResult, urlsplit
 
 import urllib3
 from urllib3 import exceptions as trouble
+from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from volfs.buckets.answers import FailureKind, RequestFailure
+from volfs.buckets.http_exchange import Exchange, is_usable, write_request
+from volfs.buckets.http_values import Reply, WireRequest, with_length
 from volfs.buckets.objects import Data
 from volfs.buckets.proxies import HttpProxy
 from volfs.system.slabs import Slabs
@@ -30,7 +34,6 @@ TOTAL = 3
 RATE = 256 * 1024
 """Bytes per second. An upload or an answer may take the time of its bytes at this rate in
 addition."""
-SAFE = "-_.~"
 SLABS = Slabs(8 << 20, kept=16)
 """The memory for the bytes of large ranges."""
 SLAB_LEAST = SLABS.size // 2
@@ -42,47 +45,6 @@ _NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "UNKN
 """What OpenSSL says of an answer that is no TLS."""
 _ALERT = repr("\x15\x03")[1:-1]
 """How an error shows the alert of a host that speaks TLS, where an answer of HTTP should be."""
-
-
-class WireRequest(NamedTuple):
-    """One request before it is signed. ``path`` is encoded, and the query is not."""
-
-    method: str
-    path: str
-    query: dict[str, str]
-    headers: dict[str, str]
-    body: Data = b""
-
-    @property
-    def target(self) -> str:
-        query = encode_query(self.query)
-        return f"{self.path}?{query}" if query else self.path
-
-
-class Reply(NamedTuple):
-    status: int
-    headers: Mapping[str, str]
-    """Header names in any case."""
-    data: Data
-    """The body, as it was received."""
-
-    @property
-    def body(self) -> bytes:
-        return bytes(self.data)
-
-    @property
-    def text(self) -> str:
-        return self.body.decode("utf-8", "replace")
-
-
-def encode_path(path: str) -> str:
-    """A key as URLs have it, and as signatures need it."""
-    return quote(path, safe="/" + SAFE)
-
-
-def encode_query(query: Mapping[str, str]) -> str:
-    pairs = sorted((quote(key, safe=SAFE), quote(value, safe=SAFE)) for key, value in query.items())
-    return "&".join(f"{key}={value}" for key, value in pairs)
 
 
 class _NoSignatures(logging.Filter):
@@ -121,9 +83,59 @@ class Wire:
         self._pool, self._extra = _open_pool(self.root, proxy, options)
         # A proxy of plain HTTP gets whole URLs. For TLS it only makes a tunnel.
         self._before = self.root if proxy is not None and not self.is_secure else ""
+        self._connect = None if proxy is not None else _make_connect(parts, trust)
+        self._kept: deque[socket.socket] = deque()
+        """Connections for exchanges, on which nothing is awaited."""
 
     def close(self) -> None:
         self._pool.close()
+        while self._kept:
+            self._kept.pop().close()
+
+    # --- exchanges: the caller waits -----------------------------------------------
+
+    def connect(self, timeout: float) -> bool:
+        """Make a connection for an exchange. False if exchanges are not possible here, or if
+        there is no connection; then ``send`` says why."""
+        if self._connect is None:
+            return False
+        try:
+            connection = self._connect(min(CONNECT_TIMEOUT, timeout))
+        except (trouble.HTTPError, OSError):
+            return False
+        self._keep(connection)
+        return True
+
+    def begin(self, request: WireRequest) -> Exchange | None:
+        """Begin to send a request over a kept connection. None if there is none, or if the request
+        cannot be sent like this; then ``send`` sends it. ``RequestFailure``."""
+        sent = write_request(request, self.host) if self._kept else None
+        connection = None if sent is None else self._find_kept()
+        if sent is None or connection is None:
+            return None
+        exchange = Exchange(connection, sent, self._keep)
+        try:
+            exchange.send()
+        except RequestFailure:
+            exchange.close()
+            raise
+        return exchange
+
+    def _keep(self, connection: socket.socket) -> None:
+        if len(self._kept) < CONNECTIONS:
+            self._kept.append(connection)
+        else:
+            connection.close()
+
+    def _find_kept(self) -> socket.socket | None:
+        while self._kept:
+            connection = self._kept.pop()
+            if is_usable(connection):
+                return connection
+            connection.close()
+        return None
+
+    # --- requests: this thread waits -------------------------------------------------
 
     def send(self, request: WireRequest, timeout: float) -> Reply:
         """The answer, whatever its status. ``RequestFailure`` if no complete answer comes."""
@@ -145,7 +157,7 @@ class Wire:
             body=cast("Iterator[bytes]", _iter_pieces(request.body, end))
             if len(request.body)
             else None,
-            headers=_with_length(request) | self._extra,
+            headers=with_length(request) | self._extra,
             redirect=False,
             assert_same_host=False,  # The host of a whole URL is not that of the proxy.
             preload_content=False,
@@ -223,6 +235,26 @@ def _open_pool(
     return manager.connection_from_url(root), {} if is_secure else dict(shown)
 
 
+def _make_connect(
+    parts: SplitResult, trust: ssl.SSLContext | None
+) -> Callable[[float], socket.socket]:
+    """A function that makes a connection which never waits."""
+    options: dict[str, Any] = {"port": parts.port, "socket_options": _socket_options()}
+    kind = HTTPConnection
+    if parts.scheme == "https":
+        kind, options = HTTPSConnection, options | {"ssl_context": trust}
+
+    def connect(timeout: float) -> socket.socket:
+        made = kind(parts.hostname or "", timeout=timeout, **options)
+        made.connect()
+        connection, made.sock = made.sock, None
+        assert isinstance(connection, socket.socket)
+        connection.setblocking(False)
+        return connection
+
+    return connect
+
+
 def _find_plain(answer: urllib3.BaseHTTPResponse) -> HTTPResponse | None:
     """The answer as the standard library has it, if the body is sent in one piece."""
     source = getattr(answer, "_original_response", None)
@@ -264,13 +296,6 @@ def _say(error: trouble.HTTPError) -> str:
     if isinstance(cause, (socket.gaierror, ssl.SSLError, OSError)) and cause.strerror:
         return f": {cause.strerror}"
     return ""
-
-
-def _with_length(request: WireRequest) -> dict[str, str]:
-    """The headers of a request. A PUT or POST with an empty body must state its length, too."""
-    if request.method in ("PUT", "POST") or len(request.body):
-        return {**request.headers, "content-length": str(len(request.body))}
-    return request.headers
 
 
 def _iter_pieces(body: Data, end: float) -> Iterator[memoryview]:

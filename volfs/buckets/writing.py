@@ -9,9 +9,12 @@ from __future__ import annotations
 import secrets
 
 from volfs.buckets.answers import FailureKind, RequestFailure, to_error
-from volfs.buckets.calls import RequestSender
-from volfs.buckets.objects import Condition, Data, Door, ObjectHead, ObjectInfo
+from volfs.buckets.calls import ATTEMPT, BegunCall, RequestSender
+from volfs.buckets.objects import Condition, Data, Door, ObjectHead, ObjectInfo, PendingPut
 from volfs.errors import StoreUncertainError
+
+_OWN_REMEDY = (FailureKind.EXPIRED, FailureKind.REGION)
+"""Refusals for which a door has a remedy of its own, when it sends the request itself."""
 
 
 def make_mark() -> str:
@@ -32,13 +35,33 @@ class MarkedPut:
         self._mark = make_mark()
         self._in_doubt = False
 
-    def run(self) -> ObjectInfo:
+    def begin(self) -> BegunPut | None:
+        """Send the first request if nothing has to be waited for. None if something has to be."""
+        begun = self._caller.try_begin(len(self._data))
+        if begun is None:
+            return None
+        pending = None
+        try:
+            pending = self._door.begin_put(self._name, self._data, self._condition, self._mark)
+        except RequestFailure as failure:
+            return BegunPut(self, self._caller, begun._replace(failed=failure), None)
+        finally:
+            if pending is None:
+                self._caller.end(answered=False)
+        return BegunPut(self, self._caller, begun, pending) if pending is not None else None
+
+    def run(self, begun: BegunCall | None = None) -> ObjectInfo:
         """Write, and return the object. ObjectExistsError, ObjectChangedError,
         StoreUncertainError."""
         what = self._caller.name_of("PUT", self._name)
         try:
             return self._caller.attempt(
-                "PUT", self._name, self._send, size=len(self._data), decide=self._decide
+                "PUT",
+                self._name,
+                self._send,
+                size=len(self._data),
+                decide=self._decide,
+                begun=begun,
             )
         except RequestFailure as failure:
             if self._in_doubt:
@@ -77,6 +100,74 @@ class MarkedPut:
         if kind is not None:
             self._in_doubt = False
             raise RequestFailure(kind)
+
+
+class BegunPut:
+    """A write under a condition whose first request is on its way, while the caller waits for its
+    answer by ``fileno``. ``settle`` does what is left to do."""
+
+    def __init__(
+        self, put: MarkedPut, caller: RequestSender, begun: BegunCall, pending: PendingPut | None
+    ) -> None:
+        self._put = put
+        self._caller = caller
+        self._begun = begun
+        self._pending = pending
+        self.info: ObjectInfo | None = None
+        """The object, as soon as it is known to be written."""
+
+    @property
+    def patience(self) -> float:
+        """How many seconds the answer may take."""
+        return min(ATTEMPT, max(self._begun.deadline.left, 0.1))
+
+    @property
+    def is_sending(self) -> bool:
+        return self._pending is not None and self._pending.is_sending
+
+    def fileno(self) -> int:
+        assert self._pending is not None
+        return self._pending.fileno()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether there is nothing to wait for."""
+        return self._pending is None
+
+    def advance(self) -> None:
+        """Go on as far as possible without waiting."""
+        pending = self._pending
+        if pending is None:
+            return
+        try:
+            self.info = pending.advance()
+        except RequestFailure as failure:
+            self._end(failure)
+            return
+        if self.info is not None:
+            self._end(None)
+
+    def give_up(self, failure: RequestFailure) -> None:
+        """Wait no longer."""
+        if self._pending is not None:
+            self._end(failure)
+
+    def settle(self) -> ObjectInfo:
+        """Find out what became of the write, and write again. This waits. Errors are those of
+        ``MarkedPut.run``."""
+        if self.info is not None:
+            return self.info
+        failed = self._begun.failed
+        if failed is not None and failed.kind in _OWN_REMEDY:
+            return self._put.run(BegunCall(self._begun.deadline))
+        return self._put.run(self._begun)
+
+    def _end(self, failure: RequestFailure | None) -> None:
+        assert self._pending is not None
+        self._pending.close()
+        self._pending = None
+        self._begun = self._begun._replace(failed=failure)
+        self._caller.end(answered=failure is None)
 
 
 def find_head(caller: RequestSender, door: Door, name: str) -> ObjectHead | None:

@@ -69,7 +69,7 @@ class BucketOperations(Mountable):
         return self.files.handles.list_paths()
 
     def is_busy(self) -> bool:
-        return self.files.asker.limiter.borrowed_tokens > 0
+        return self.files.asker.is_busy
 
     # --- inodes ----------------------------------------------------------
 

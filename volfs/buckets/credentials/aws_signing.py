@@ -7,7 +7,7 @@ import time
 from volfs.buckets.credentials.aws_credentials import GetKeys
 from volfs.buckets.credentials.signature_v4 import AWS, sign_request
 from volfs.buckets.credentials.signing import RenewableSigner
-from volfs.buckets.wire import WireRequest
+from volfs.buckets.http_values import WireRequest
 
 
 class AwsSigner(RenewableSigner):

@@ -16,8 +16,8 @@ from urllib.parse import parse_qsl, urlencode
 from volfs.buckets.credentials.credentials import Renewed, Token
 from volfs.buckets.credentials.metadata import QUICK, ask_json, read_token
 from volfs.buckets.credentials.signing import NoSigner, Signer, TokenSigner
+from volfs.buckets.http_values import WireRequest, encode_query
 from volfs.buckets.options import BucketOptions
-from volfs.buckets.wire import WireRequest, encode_query
 from volfs.errors import InvalidError, StoreDeniedError, StoreUnavailableError
 
 VERSION = "2021-12-02"

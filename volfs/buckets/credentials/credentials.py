@@ -66,6 +66,11 @@ class Renewed(Generic[C]):
                 return self._current
             return self._renew(current)
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether there are credentials that need no renewal now."""
+        return self._current is not None and not self._is_due(self._current)
+
     def _renew(self, current: C | None) -> C:
         """Ask the source. If it fails, credentials that have not expired yet stay in use."""
         try:

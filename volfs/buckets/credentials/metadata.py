@@ -10,8 +10,9 @@ from urllib.parse import urlsplit
 
 from volfs.buckets.answers import RequestFailure
 from volfs.buckets.credentials.credentials import Token
+from volfs.buckets.http_values import Reply, WireRequest
 from volfs.buckets.proxies import find_proxy
-from volfs.buckets.wire import Reply, Wire, WireRequest
+from volfs.buckets.wire import Wire
 from volfs.errors import StoreDeniedError, StoreUnavailableError
 
 QUICK = 1.0

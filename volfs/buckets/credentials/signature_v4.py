@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from volfs.buckets.credentials.credentials import Keys
-from volfs.buckets.wire import WireRequest, encode_query
+from volfs.buckets.http_values import WireRequest, encode_query
 
 NOTHING = hashlib.sha256(b"").hexdigest()
 UNSIGNED = frozenset(("expect", "transfer-encoding", "user-agent", "x-amzn-trace-id"))

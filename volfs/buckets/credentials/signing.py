@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from volfs.buckets.credentials.credentials import Keys, Token
+from volfs.buckets.credentials.credentials import Keys, Renewed, Token
 from volfs.buckets.credentials.signature_v4 import GOOGLE, sign_request
-from volfs.buckets.wire import WireRequest
+from volfs.buckets.http_values import WireRequest
 
 REGION = "auto"
 
@@ -19,6 +19,10 @@ class Signer(Protocol):
     @property
     def signs(self) -> bool:
         """Whether there are any credentials."""
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it can sign at once, because it has to ask nobody for credentials."""
 
     def sign(self, request: WireRequest, host: str) -> WireRequest: ...
 
@@ -38,6 +42,10 @@ class RenewableSigner:
     @property
     def signs(self) -> bool:
         return True
+
+    @property
+    def is_ready(self) -> bool:
+        return not isinstance(self._get, Renewed) or self._get.is_ready
 
     def renew(self) -> bool:
         old = self._get(False)
@@ -76,6 +84,10 @@ class NoSigner:
     @property
     def signs(self) -> bool:
         return False
+
+    @property
+    def is_ready(self) -> bool:
+        return True
 
     def renew(self) -> bool:
         return False

@@ -15,8 +15,9 @@ from xml.sax.saxutils import escape
 from volfs.buckets.answers import FailureKind, RequestFailure
 from volfs.buckets.doors.azure_codes import to_failure
 from volfs.buckets.doors.bodies import check_span, cut_span, digest, to_lost
-from volfs.buckets.doors.http_door import HttpDoor
+from volfs.buckets.doors.http_door import DoorPut, HttpDoor
 from volfs.buckets.doors.xml_answers import get_text, iter_texts, parse, parse_http_time
+from volfs.buckets.http_values import Reply, encode_path
 from volfs.buckets.objects import (
     ALWAYS,
     AbandonedUpload,
@@ -27,7 +28,6 @@ from volfs.buckets.objects import (
     Page,
     TellNext,
 )
-from volfs.buckets.wire import Reply, encode_path
 from volfs.errors import InvalidOperationError
 from volfs.model.text import show
 
@@ -92,13 +92,26 @@ class AzureDoor(HttpDoor):
     def put(
         self, key: str, data: Data, condition: Condition, mark: str, timeout: float
     ) -> ObjectInfo:
-        headers = {"x-ms-blob-type": "BlockBlob", "content-md5": digest(data)}
-        headers |= _require(condition) | ({MARK: mark} if mark else {})
         try:
+            headers = _write_put(data, condition, mark)
             reply = self._send("PUT", key, timeout, headers=headers, body=data)
         except RequestFailure as failure:
             raise to_lost(failure, condition) from None
         return _read_info(key, reply.headers, len(data))
+
+    def begin_put(self, key: str, data: Data, condition: Condition, mark: str) -> DoorPut | None:
+        """Begin as ``put``, which also says why a key cannot be."""
+        if self.find_flaw(key):
+            return None
+        exchange = self._begin(key, _write_put(data, condition, mark), data)
+
+        def read(reply: Reply) -> ObjectInfo:
+            try:
+                return _read_info(key, self._check(reply).headers, len(data))
+            except RequestFailure as failure:
+                raise to_lost(failure, condition) from None
+
+        return None if exchange is None else DoorPut(exchange, read)
 
     def copy(self, source: str, target: str, create: bool, timeout: float) -> ObjectInfo:
         """Ask for a copy, and then until the service says that the copy is done: it copies at its
@@ -192,6 +205,12 @@ class AzureDoor(HttpDoor):
 
 def _is_deep(key: str) -> bool:
     return key.rstrip("/").count("/") >= SEGMENTS_MAX
+
+
+def _write_put(data: Data, condition: Condition, mark: str) -> dict[str, str]:
+    """The headers of a write."""
+    headers = {"x-ms-blob-type": "BlockBlob", "content-md5": digest(data)}
+    return headers | _require(condition) | ({MARK: mark} if mark else {})
 
 
 def _require(condition: Condition) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from volfs.buckets.answers import FailureKind, RequestFailure
 from volfs.buckets.doors.s3_codes import find_by_status, read_wait
 from volfs.buckets.doors.xml_answers import parse_error
-from volfs.buckets.wire import Reply
+from volfs.buckets.http_values import Reply
 
 CODES: dict[str, FailureKind] = {
     "BlobNotFound": FailureKind.NO_OBJECT,

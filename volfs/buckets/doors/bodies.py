@@ -8,8 +8,8 @@ import hashlib
 import re
 
 from volfs.buckets.answers import FailureKind, RequestFailure
+from volfs.buckets.http_values import Reply
 from volfs.buckets.objects import Condition, Data
-from volfs.buckets.wire import Reply
 
 _MD5 = re.compile("[0-9a-f]{32}")
 

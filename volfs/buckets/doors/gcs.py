@@ -51,7 +51,7 @@ class GcsDoor(S3Door):
     def _pin(self, etag: str | None) -> dict[str, str]:
         return {} if etag is None else {_MATCH: _to_generation(etag)}
 
-    def _require(self, key: str, condition: Condition, timeout: float) -> dict[str, str]:
+    def _require(self, condition: Condition) -> dict[str, str]:
         if condition.create:
             return {_MATCH: "0"}
         return self._pin(condition.etag)

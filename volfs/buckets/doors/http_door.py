@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from volfs.buckets.answers import FailureKind, RequestFailure
 from volfs.buckets.credentials.signing import Signer
-from volfs.buckets.objects import Data
-from volfs.buckets.wire import Reply, Wire, WireRequest, encode_path
+from volfs.buckets.http_exchange import Exchange
+from volfs.buckets.http_values import Reply, WireRequest, encode_path
+from volfs.buckets.objects import Data, ObjectInfo
+from volfs.buckets.wire import Wire
 
 
 class BucketPlace(NamedTuple):
@@ -67,8 +69,7 @@ class HttpDoor:
 
         Credentials that have expired are renewed once, and the request is sent again.
         """
-        path = f"{self._place.path}/{encode_path(key)}"
-        request = WireRequest(method, path, query or {}, self._extra | (headers or {}), body)
+        request = self._make(method, key, query or {}, headers or {}, body)
         try:
             return self._sign_and_send(request, timeout)
         except RequestFailure as failure:
@@ -76,9 +77,54 @@ class HttpDoor:
                 raise
         return self._sign_and_send(request, timeout)
 
+    def _make(
+        self, method: str, key: str, query: dict[str, str], headers: dict[str, str], body: Data
+    ) -> WireRequest:
+        path = f"{self._place.path}/{encode_path(key)}"
+        return WireRequest(method, path, query, self._extra | headers, body)
+
+    def connect(self, timeout: float) -> bool:
+        return self._signer.is_ready and self._wire.connect(timeout)
+
+    def _begin(self, key: str, headers: dict[str, str], body: Data) -> Exchange | None:
+        """Begin a PUT without waiting for anything. None if that is not possible at present.
+        ``RequestFailure``."""
+        if not self._signer.is_ready:
+            return None
+        request = self._make("PUT", key, {}, headers, body)
+        return self._wire.begin(self._signer.sign(request, self._wire.host))
+
     def _sign_and_send(self, request: WireRequest, timeout: float) -> Reply:
         reply = self._wire.send(self._signer.sign(request, self._wire.host), timeout)
+        return self._check(reply)
+
+    def _check(self, reply: Reply) -> Reply:
         if not 200 <= reply.status < 300:
             raise self._to_failure(reply)
         self._seen = True
         return reply
+
+
+class DoorPut:
+    """A write that was sent. Exactly what ``put`` makes of its answer, ``read`` makes."""
+
+    def __init__(self, exchange: Exchange, read: Callable[[Reply], ObjectInfo]) -> None:
+        self._exchange = exchange
+        self._read = read
+
+    @property
+    def is_sending(self) -> bool:
+        return self._exchange.is_sending
+
+    def fileno(self) -> int:
+        return self._exchange.fileno()
+
+    def advance(self) -> ObjectInfo | None:
+        if self._exchange.is_sending:
+            self._exchange.send()
+            return None
+        reply = self._exchange.receive()
+        return None if reply is None else self._read(reply)
+
+    def close(self) -> None:
+        self._exchange.close()

@@ -87,6 +87,12 @@ class MemoryDoor:
             self._check(key, condition)
             return self._store(key, bytes(data), mark)
 
+    def begin_put(self, key: str, data: Data, condition: Condition, mark: str) -> None:
+        """Leave it to ``put``, which never waits here."""
+
+    def connect(self, timeout: float) -> bool:
+        return False
+
     def copy(self, source: str, target: str, create: bool, timeout: float) -> ObjectInfo:
         with self._lock:
             self._check(target, Condition(create=create))

@@ -10,7 +10,7 @@ from xml.sax.saxutils import escape
 from volfs.buckets.answers import FailureKind, RequestFailure
 from volfs.buckets.credentials.signing import Signer
 from volfs.buckets.doors.bodies import check_span, cut_span, digest, is_whole, to_lost
-from volfs.buckets.doors.http_door import BucketPlace, HttpDoor
+from volfs.buckets.doors.http_door import BucketPlace, DoorPut, HttpDoor
 from volfs.buckets.doors.s3_codes import to_failure
 from volfs.buckets.doors.s3_listing import (
     ETAG,
@@ -25,6 +25,7 @@ from volfs.buckets.doors.xml_answers import (
     parse_http_time,
     parse_time,
 )
+from volfs.buckets.http_values import Reply, encode_path
 from volfs.buckets.objects import (
     ALWAYS,
     AbandonedUpload,
@@ -35,7 +36,7 @@ from volfs.buckets.objects import (
     Page,
     TellNext,
 )
-from volfs.buckets.wire import Reply, Wire, encode_path
+from volfs.buckets.wire import Wire
 
 MARK = "volfs-mark"
 NOT_IMPLEMENTED = 501
@@ -91,12 +92,24 @@ class S3Door(HttpDoor):
     def put(
         self, key: str, data: Data, condition: Condition, mark: str, timeout: float
     ) -> ObjectInfo:
-        headers = self._require(key, condition, timeout) | self._mark(mark) | self._sum(data)
+        headers = self._require(condition) | self._mark(mark) | self._sum(data)
         try:
             reply = self._send("PUT", key, timeout, headers=headers, body=data)
         except RequestFailure as failure:
             raise to_lost(failure, condition) from None
         return self._read_info(key, reply, len(data))
+
+    def begin_put(self, key: str, data: Data, condition: Condition, mark: str) -> DoorPut | None:
+        headers = self._require(condition) | self._mark(mark) | self._sum(data)
+        exchange = self._begin(key, headers, data)
+
+        def read(reply: Reply) -> ObjectInfo:
+            try:
+                return self._read_info(key, self._check(reply), len(data))
+            except RequestFailure as failure:
+                raise to_lost(failure, condition) from None
+
+        return None if exchange is None else DoorPut(exchange, read)
 
     def copy(self, source: str, target: str, create: bool, timeout: float) -> ObjectInfo:
         """Copy with two requests or more: not every service refuses to copy onto an existing
@@ -105,7 +118,7 @@ class S3Door(HttpDoor):
         if create and self._exists(target, timeout):
             raise RequestFailure(FailureKind.EXISTS, status=412)
         headers = {f"{self.family}copy-source": encode_path(f"/{self._bucket}/{source}")}
-        headers |= self._require(target, condition, timeout)
+        headers |= self._require(condition)
         try:
             reply = self._send("PUT", target, timeout, headers=headers)
         except RequestFailure as failure:
@@ -180,7 +193,7 @@ class S3Door(HttpDoor):
             for number, tag in parts
         )
         body = f"<CompleteMultipartUpload>{listed}</CompleteMultipartUpload>".encode()
-        headers = _XML | self._require(key, condition, timeout)
+        headers = _XML | self._require(condition)
         try:
             self._check_body(self._send("POST", key, timeout, {"uploadId": upload}, headers, body))
         except RequestFailure as failure:
@@ -214,7 +227,7 @@ class S3Door(HttpDoor):
         """The headers of a read of nothing but this object."""
         return {"if-match": etag} if etag else {}
 
-    def _require(self, key: str, condition: Condition, timeout: float) -> dict[str, str]:
+    def _require(self, condition: Condition) -> dict[str, str]:
         """The headers of a write under a condition."""
         if condition.create:
             return {"if-none-match": "*"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from volfs.buckets.answers import FailureKind, RequestFailure
 from volfs.buckets.doors.xml_answers import parse_error
-from volfs.buckets.wire import Reply
+from volfs.buckets.http_values import Reply
 
 CODES: dict[str, FailureKind] = {
     "NoSuchKey": FailureKind.NO_OBJECT,

@@ -118,8 +118,9 @@ def upload_left(name: str, secret: dict[str, str] | None, *, replaces: bool) -> 
     stay, with a problem each.
 
     OverriddenError before anything is uploaded if ``replaces`` is False and others have written
-    one of the objects. StoreUnavailableError if the bucket does not answer, because then the next
-    file would wait in vain, too.
+    one of the objects. StoreUnavailableError if the bucket is away, because then the next file
+    would wait in vain, too. A fault of the service that may concern one object is a problem of
+    that file.
     """
     with _taken(name) as left, _opened(left, secret) as bucket:
         if not replaces:
@@ -127,7 +128,7 @@ def upload_left(name: str, secret: dict[str, str] | None, *, replaces: bool) -> 
         if_replaced = IfReplaced.LOG if replaces else IfReplaced.REFUSE
         files, size, problems = 0, 0, list[str]()
         for staged in _iter_staged(left.path, problems):
-            problem = _upload_one(bucket, staged, if_replaced)
+            problem = upload_one(bucket, staged, if_replaced)
             if problem:
                 problems.append(problem)
                 continue
@@ -138,16 +139,16 @@ def upload_left(name: str, secret: dict[str, str] | None, *, replaces: bool) -> 
         return LeftReport(files, size, problems)
 
 
-def _upload_one(bucket: Bucket, staged: Staged, if_replaced: IfReplaced) -> str:
-    """Upload a file; or close it, and return why it cannot be uploaded."""
+def upload_one(bucket: Bucket, staged: Staged, if_replaced: IfReplaced) -> str:
+    """Upload a file; or close it, and return why it cannot be uploaded. StoreUnavailableError or
+    StoreTimeoutError if the bucket is away."""
     key = staged.about.key
     try:
         upload(bucket, key, make_source(staged, _reader(bucket, staged)), if_replaced)
-    except (StoreUnavailableError, StoreTimeoutError):
-        staged.close()
-        raise
     except VolfsError as error:
         staged.close()
+        if bucket.is_away and isinstance(error, (StoreUnavailableError, StoreTimeoutError)):
+            raise
         return _explain(staged, error)
     except BaseException:
         staged.close()
