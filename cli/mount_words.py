@@ -16,7 +16,6 @@ _FLAGS = {
     "nonempty": "--nonempty",
     "noexec": "--no-exec",
     "follow": "--follow",
-    "no_history_dir": "--no-history-dir",
 }
 _VALUES = {
     "at": "--at",
@@ -27,6 +26,7 @@ _VALUES = {
     "environment": "--env",
     "log": "--log",
     "log_level": "--log-level",
+    "slow_log": "--slow-log",
     "on_version": "--on-version",
     "timeout": "--timeout",
 }

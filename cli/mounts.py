@@ -65,6 +65,12 @@ target_argument = click.argument(
 @click.option("--foreground", is_flag=True, help="Stay; do not go to the background.")
 @click.option("--read-only", is_flag=True, help="Writes fail with EROFS.")
 @at_option("Always show this version or tag; read-only.")
+@click.option("--follow", is_flag=True, help="Show each new version at once; read-only.")
+@click.option(
+    "--on-version",
+    metavar="COMMAND",
+    help="With --follow: run this in a shell after each new version.",
+)
 @click.option("--sub-path", metavar="DIR", help="Show only this directory of the volume.")
 @click.option("--allow-other", is_flag=True, help="Let other users in, as the modes allow.")
 @click.option("--no-exec", is_flag=True, help="Let no program in the mount be executed.")
@@ -80,6 +86,10 @@ def mount(volume: str, mountpoint: str, timeout: float | None, **options: Any) -
     from volfs.daemon.mount_options import MountOptions
     from volfs.errors import MountError
 
+    if options["follow"] and options["at"] is not None:
+        raise click.UsageError("--follow shows the newest version, and --at another: choose one")
+    if options["on_version"] is not None and not options["follow"]:
+        raise click.UsageError("--on-version goes with --follow")
     where, name = parse_name(volume)
     place = os.path.abspath(mountpoint)
     chosen = MountOptions(store_url(), name, place, environment=where, **options)

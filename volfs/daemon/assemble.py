@@ -76,8 +76,9 @@ async def open_rooms(
         place=options.mountpoint,
         kind=LeaseKind.RENEWED if options.is_read_only else LeaseKind.KEPT,
     )
-    follows = volume.is_network and options.at is None
+    follows = _follows(options, volume)
     sign = None if follows else _open_sign(options, volume)
+    blank = msgspec.structs.replace(blank, onward=follows)
     view, lease = make_view(store, volume, blank, options.at or "head", sub_path, recorded)
     state = MountState(
         view,
@@ -96,6 +97,10 @@ async def open_rooms(
     committer = Committer(state, bridge, store, volume, catalog, kernel, lease)
     await committer.begin_lease()
     return committer
+
+
+def _follows(options: MountOptions, volume: VolumeRecord) -> bool:
+    return options.at is None and (volume.is_network or options.follow)
 
 
 def _open_overlay(
@@ -143,12 +148,13 @@ def make_view(
         view = View(store.objects_of(volume.id), base.head, base.snapshot, sub_path)
         return view, msgspec.structs.replace(
             left,
-            onward=volume.is_network,
+            onward=blank.onward or volume.is_network,
             host=blank.host,
             place=blank.place,
             kind=blank.kind,
         )
-    lease = msgspec.structs.replace(blank, onward=volume.is_network and at == "head")
+    onward = blank.onward or (volume.is_network and at == "head")
+    lease = msgspec.structs.replace(blank, onward=onward)
     head, lease = keep_version(store.leases, lease, lambda: get_version(store.refs, volume, at))
     manifest = Reader(store.objects_of(volume.id).load_object).load_manifest(head.manifest)
     return View(store.objects_of(volume.id), head, manifest.snapshot, sub_path), lease

@@ -23,6 +23,7 @@ from volfs.daemon.sessions.carry import carry_over
 from volfs.daemon.sessions.open import open_session
 from volfs.daemon.sessions.opened import OpenSession, SessionBusyError, end_session
 from volfs.daemon.task_guard import log_error, surviving, to_own
+from volfs.daemon.version_hook import VersionHook
 from volfs.daemon.whereabouts import Whereabouts
 from volfs.fuse.mounting import make_kernel
 from volfs.fuse.network_ops import NetworkOperations
@@ -93,6 +94,9 @@ class ServedVolume(Served):
     def start_background(self, nursery: trio.Nursery) -> None:
         if isinstance(self.operations, NetworkOperations):
             nursery.start_soon(_share_now_and_then, self.committer, self.operations.sharing)
+            if command := self.options.on_version:
+                hook = VersionHook(command, self.options.mountpoint)
+                nursery.start_soon(hook.run_always, self.committer)
             return
         if self.committer.flusher.catalog is not None:
             nursery.start_soon(_flush_now_and_then, self.committer)

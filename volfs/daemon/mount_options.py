@@ -44,6 +44,10 @@ class MountOptions:
     read_only: bool = False
     at: str | None = None
     """A version, as ``volume/history.py`` names them. The mount is pinned there, and read-only."""
+    follow: bool = False
+    """Whether the mount, read-only, shows each new version as it is published."""
+    on_version: str | None = None
+    """A shell command that runs after each new version that the mount follows to."""
     sub_path: str | None = None
     allow_other: bool = False
     no_exec: bool = False
@@ -85,4 +89,4 @@ class MountOptions:
 
     @property
     def is_read_only(self) -> bool:
-        return self.read_only or self.at is not None
+        return self.read_only or self.follow or self.at is not None
