@@ -103,7 +103,7 @@ def _look_at_store() -> Iterator[Diagnosis]:
     try:
         store = open_store(url)
     except NotAStoreError as error:
-        yield Diagnosis("store", "warning", str(error), "`volfs create NAME` makes it")
+        yield Diagnosis("store", "warning", str(error))
         return
     except VolfsError as error:
         yield Diagnosis("store", "problem", f"{url}: {error}", "mend that, then look again")

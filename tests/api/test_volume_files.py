@@ -11,6 +11,7 @@ import pytest
 
 import volfs as modal
 from volfs.api.volume import Volume
+from volfs.errors import OverriddenError
 from volfs.types import FileEntry, FileEntryType
 
 not_found = modal.exception.NotFoundError
@@ -269,6 +270,27 @@ def test_restore(volume: Volume) -> None:
         volume.restore(1, "missing")
     with pytest.raises(not_found):
         volume.restore(99)
+
+
+def test_merge(volume: Volume) -> None:
+    fork = volume.fork("dev")
+    for handle in (fork, volume):
+        handle.remove_file("a")
+    fork.remove_file("d", recursive=True)
+    merged = fork.merge(message="back")
+    assert (merged.version, merged.overridden) == (3, ())
+    assert (names(volume), volume.log()[0].message) == (["empty"], "back")
+    assert not fork.merge(volume)
+    for handle in (fork, volume):
+        with handle.batch_upload() as batch:
+            batch.put_file(io.BytesIO(handle.object_id.encode()), "/both")
+    with pytest.raises(OverriddenError):
+        fork.merge(on_conflict="fail")
+    assert not fork.merge(on_conflict="keep").overridden
+    again = fork.merge(since=1)
+    assert [item.path for item in again.overridden] == ["both"]
+    with pytest.raises(not_found, match="name the volume|name another"):
+        volume.merge()
 
 
 def test_at(volume: Volume) -> None:

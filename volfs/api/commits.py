@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from volfs.model.names import join_path
 from volfs.model.text import to_text
 from volfs.volume.commit import Published
+from volfs.volume.merging import MergeReport
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,17 @@ class Commit:
 
     def __bool__(self) -> bool:
         return self.version is not None
+
+
+def to_merge_commit(report: MergeReport) -> Commit:
+    """A merge as a commit of the fork's changes to the other volume."""
+    version = report.after.version if report.is_published else None
+    overridden = tuple(
+        Overridden(to_text(join_path(item.path)), item.into, item.fork)
+        for item in report.conflicts
+        if not report.is_kept
+    )
+    return Commit(version, report.new_objects, report.new_bytes, overridden)
 
 
 def to_commit(published: Published) -> Commit:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self, TypedDict
 
 from volfs.api import mount_rules
 from volfs.api.client import Client, default_environment, find_client
-from volfs.api.commits import Commit, Overridden
+from volfs.api.commits import Commit, Overridden, to_merge_commit
 from volfs.api.deprecated import warn_of
 from volfs.api.history import Historical, Named
 from volfs.api.known_volumes import KnownVolumes, get_record, to_resource
@@ -33,6 +33,7 @@ from volfs.services.resources import VOLUME, Resource, check_name
 from volfs.store.contract.refs import VolumeRecord
 from volfs.store.contract.store import Store
 from volfs.volume.history import get_version
+from volfs.volume.merging import MergeOptions, OnBoth, get_merge_target, merge_volume
 from volfs.volume.volumes import fork_volume, rename_volume
 
 
@@ -242,6 +243,30 @@ class Volume(ResourceHandle, OlderNames, Historical):
             head = get_version(store.refs, record, str(version))
             made = fork_volume(store, record, new_name, head, environment_name)
         return self._of(to_resource(made), self.client)
+
+    @blocking
+    def merge(
+        self,
+        into: Volume | None = None,
+        *,
+        message: str = "",
+        on_conflict: OnBoth = "override",
+        since: Named | None = None,
+    ) -> Commit:
+        """Bring the changes of this Volume, a fork, into the one that it was forked from, or into
+        another.
+
+        Only what is newer than the last merge is brought, or what came after the version ``since``
+        of this Volume. If both changed a path, this one's wins; with ``on_conflict="keep"`` the
+        other's; with ``"fail"`` OverriddenError. The result is false if there was nothing to merge.
+        NotFoundError; InvalidError.
+        """
+        with self._opened() as (store, record):
+            target = get_record(store, into.object_id) if into else get_merge_target(store, record)
+            after = None if since is None else get_version(store.refs, record, str(since))
+            return to_merge_commit(
+                merge_volume(store, record, target, MergeOptions(message, on_conflict, after))
+            )
 
     # --- the mount that this process sees --------------------------------
 

@@ -10,7 +10,7 @@ import logging
 import os
 import signal
 from contextlib import suppress
-from typing import NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import trio
 
@@ -63,8 +63,10 @@ class VersionHook(NamedTuple):
         reader, writer = os.pipe2(os.O_CLOEXEC)
         os.set_blocking(reader, False)
         environment = {"PATH": PATHS} | os.environ | self._describe(volume, version)
-        actions = [(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)]
-        actions += [(os.POSIX_SPAWN_DUP2, writer, number) for number in (1, 2)]
+        actions: list[tuple[Any, ...]] = [
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            *((os.POSIX_SPAWN_DUP2, writer, number) for number in (1, 2)),
+        ]
         try:
             # The daemon blocks signals in this thread, and ignores some: the command does not.
             child = os.posix_spawn(

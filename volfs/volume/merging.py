@@ -90,6 +90,8 @@ class MergeReport:
     changes: list[Change]
     """How the version ``after`` differs from ``before``, by path."""
     conflicts: list[Conflict]
+    is_kept: bool
+    """Whether the other volume's side of each conflict was kept."""
     new_objects: int
     new_bytes: int
 
@@ -218,7 +220,10 @@ class _Merge:
             return None
         self._note_meeting(before, after)
         sizes = (self._upload.new_objects, self._upload.new_bytes)
-        return MergeReport(since, self._newest, before, after, changes, merged.conflicts, *sizes)
+        keep = self._options.on_conflict == "keep"
+        return MergeReport(
+            since, self._newest, before, after, changes, merged.conflicts, keep, *sizes
+        )
 
     def _merge_onto(self, reader: Reader, since: VersionOf, head: Head) -> _Merged:
         get, put = reader.get_tree, self._upload.put_object
