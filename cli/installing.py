@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import click
 
+from volfs.docker.units import make_units
 from volfs.errors import AlreadyExistsError
 from volfs_cli.output import plural
 from volfs_cli.terminal import say
@@ -77,8 +78,8 @@ def install_helpers(prefix: Path | None, dry_run: bool, uninstall: bool, force: 
     """Let mount(8), fstab, systemd, man and shells know volfs.
 
     Installs mount.fuse.volfs and umount.fuse.volfs, so that `mount -t fuse.volfs VOLUME DIR` and a
-    line in fstab work; the unit volfs@.service; the pages of the manual; and completions of bash,
-    zsh and fish.
+    line in fstab work; the units volfs@.service, volfs-docker.service and volfs-docker.socket; the
+    pages of the manual; and completions of bash, zsh and fish.
     """
     files = list(list_files(prefix))
     if uninstall:
@@ -108,6 +109,8 @@ def list_files(prefix: Path | None) -> Iterator[HelperFile]:
         yield HelperFile(programs / f"{name}.fuse.volfs", text, 0o755)
     unit = _UNIT.format(mark=_MARK, command=_find_command())
     yield HelperFile(below / "lib/systemd/system/volfs@.service", unit)
+    for name, text in make_units(_find_command()).items():
+        yield HelperFile(below / "lib/systemd/system" / name, f"# {_MARK}\n{text}")
     yield from _list_completions(below)
     yield from _list_pages(below)
 

@@ -20,8 +20,8 @@ def test_systemd_accepts_the_units(tmp_path: Path) -> None:
     program = tmp_path / "volfs"
     program.write_text("#!/bin/sh\n")
     program.chmod(0o755)
-    for path, text in make_units(str(program)).items():
-        (tmp_path / Path(path).name).write_text(text)
+    for name, text in make_units(str(program)).items():
+        (tmp_path / name).write_text(text)
     units = sorted(tmp_path.glob("volfs-docker.*"))
     done = subprocess.run(
         ["systemd-analyze", "verify", "--man=no", "--recursive-errors=no", *units],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-DIRECTORY = "/etc/systemd/system"
 _SERVICE = """\
 [Unit]
 Description=volfs volumes for Docker
@@ -40,8 +39,5 @@ WantedBy=sockets.target
 
 
 def make_units(volfs: str) -> dict[str, str]:
-    """The text of each unit by its path. ``volfs`` is the absolute path of the command."""
-    return {
-        f"{DIRECTORY}/volfs-docker.service": _SERVICE.format(volfs=volfs),
-        f"{DIRECTORY}/volfs-docker.socket": _SOCKET,
-    }
+    """The text of each unit by its name. ``volfs`` is the command, with an absolute path."""
+    return {"volfs-docker.service": _SERVICE.format(volfs=volfs), "volfs-docker.socket": _SOCKET}
