@@ -71,7 +71,7 @@ def count_requests() -> dict[str, Requests]:
     with tempfile.TemporaryDirectory(prefix="volfs-bench-") as folder:
         rehearsal = Rehearsal(Path(folder))
         try:
-            for part in (_volumes, _commits, _reads, _changes):
+            for part in (_volumes, _commits, _reads, _known, _changes):
                 part(rehearsal)
             return rehearsal.found
         finally:
@@ -122,6 +122,24 @@ def _reads(all_: Rehearsal) -> None:
     there.leases.put(lease)
     all_.count("list leases, each beside", lambda: here.leases.list_all())
     there.leases.drop(lease.session)
+
+
+def _known(all_: Rehearsal) -> None:
+    """On a machine whose former process has used the volume."""
+    former = all_.open_machine()
+    head = former.refs.get_head(former.refs.get_volume(RECORD.name).id)
+    former.close()
+    again = BucketMachine(all_.bucket, former.local)
+    all_.count("recognize a store", again.engine.recognize)
+
+    def mount() -> None:
+        assert again.refs.guess_head(again.refs.get_volume(RECORD.name).id) == head
+        again.leases.put(make_lease(VOLUME, head.version))
+
+    all_.count("mount a volume that the machine knows, after that", mount)
+    all_.count("log", lambda: list(again.refs.iter_versions(VOLUME)))
+    again.leases.drop(make_lease(VOLUME, head.version).session)
+    again.close()
 
 
 def _changes(all_: Rehearsal) -> None:

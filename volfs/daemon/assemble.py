@@ -33,9 +33,8 @@ from volfs.vfs.state import MountState
 from volfs.vfs.view import View
 from volfs.volume.commit import CommitNote
 from volfs.volume.edit import Edit
-from volfs.volume.history import get_version
-from volfs.volume.leases import keep_version, new_lease
-from volfs.volume.version_reader import Reader
+from volfs.volume.leases import new_lease
+from volfs.volume.loaded import keep_loaded
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +63,8 @@ async def open_rooms(
     sub_path = parse_path(options.sub_path or "")
     scratch, catalog = _open_overlay(options, stack, session)
     name = session_name(store, session.path)
-    left = store.leases.find(name)
+    # A new directory has no overlay. What a former session of its name has leased is over.
+    left = None if session.is_new else store.leases.find(name)
     base = catalog.find_base(left.over if left else b"") if catalog else None
     if catalog and base is None and sub_path:
         make_sub_path(store, volume, sub_path)
@@ -155,9 +155,8 @@ def make_view(
         )
     onward = blank.onward or (volume.is_network and at == "head")
     lease = msgspec.structs.replace(blank, onward=onward)
-    head, lease = keep_version(store.leases, lease, lambda: get_version(store.refs, volume, at))
-    manifest = Reader(store.objects_of(volume.id).load_object).load_manifest(head.manifest)
-    return View(store.objects_of(volume.id), head, manifest.snapshot, sub_path), lease
+    head, snapshot, lease = keep_loaded(store, volume, lease, at)
+    return View(store.objects_of(volume.id), head, snapshot, sub_path), lease
 
 
 def _lease_base(store: Store, volume: VolumeRecord, blank: Lease, recorded: Recorded) -> Lease:

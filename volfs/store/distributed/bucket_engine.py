@@ -16,9 +16,10 @@ from volfs.store.contract.leases import Leases
 from volfs.store.contract.objects import Objects, Upload
 from volfs.store.contract.refs import Refs
 from volfs.store.distributed.creation import create_store, examine_store
-from volfs.store.distributed.machine import open_local
+from volfs.store.distributed.machine import CANARY, find_local, open_local
 from volfs.store.distributed.opened import BucketEngine
 from volfs.store.distributed.place.bucket_opening import open_store_bucket
+from volfs.store.distributed.place.recent_canary import is_recent, note_canary
 from volfs.store.distributed.place.store_facts import StoreFacts, find_facts
 
 
@@ -103,14 +104,40 @@ def rebuild_distributed(url: str, report: Report) -> RebuildReport:
 def _open_engine(url: str, create: bool) -> BucketEngine:
     bucket = open_store_bucket(url)
     try:
+        known = _recognize(bucket, url)
+        if known is not None:
+            return known
         if create and find_facts(bucket, url) is None:
             with suppress(AlreadyExistsError):  # Somebody else made it at this moment.
                 create_store(bucket, url)
         facts, denied = _examine(bucket, url)
-        return BucketEngine(bucket, open_local(facts.store, url), denied=denied)
+        local = open_local(facts.store, url)
+        if not denied:
+            note_canary(local / CANARY)
+        return BucketEngine(bucket, local, denied=denied)
     except BaseException:
         bucket.close()
         raise
+
+
+def _recognize(bucket: Bucket, url: str) -> BucketEngine | None:
+    """The engine of the store that this machine has used at the address, if it is still there.
+
+    The facts of a store never change, so they are not asked for: the line of the catalog that this
+    machine has read last proves the store, and has to be looked at anyhow. StoreError.
+    """
+    local = find_local(url)
+    if local is None or not is_recent(local / CANARY, bucket.world):
+        return None
+    engine = BucketEngine(bucket, local)
+    try:
+        if engine.recognize():
+            return engine
+    except BaseException:
+        engine.close_parts()
+        raise
+    engine.close_parts()
+    return None
 
 
 def _examine(bucket: Bucket, url: str) -> tuple[StoreFacts, str]:

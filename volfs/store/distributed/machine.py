@@ -21,6 +21,10 @@ HARDWARE = (Path("/sys/class/dmi/id/product_uuid"), Path("/etc/machine-id"))
 """Ids that a hypervisor or an installation gives a machine. The first that can be read counts."""
 HOLDS = "holds"
 CACHE = "cache"
+CANARY = f"{CACHE}/canary"
+"""Notes that the service has refused the canary."""
+KNOWN = "logs"
+"""In the cache: what is remembered of logs."""
 
 
 def open_local(store_id: str, url: str) -> Path:

@@ -12,6 +12,7 @@ from volfs.errors import StoreError
 from volfs.store.distributed.care.bucket_care import BucketCare
 from volfs.store.distributed.care.gc_parts import GcParts
 from volfs.store.distributed.checkpoints.due_checkpoints import DueCheckpoints
+from volfs.store.distributed.checkpoints.machine_memory import MachineMemory
 from volfs.store.distributed.checkpoints.plain_logs import PlainLogs
 from volfs.store.distributed.data.bucket_data import SPOOLS, BucketData, open_cached_packs
 from volfs.store.distributed.data.bucket_packs import OpenPacks
@@ -19,7 +20,7 @@ from volfs.store.distributed.leases.bucket_leases import BucketLeases
 from volfs.store.distributed.leases.session_logs import SessionLogs
 from volfs.store.distributed.leases.unwritten_leases import UnwrittenLeases
 from volfs.store.distributed.log.log import Log
-from volfs.store.distributed.machine import CACHE, HOLDS, read_machine
+from volfs.store.distributed.machine import CACHE, HOLDS, KNOWN, read_machine
 from volfs.store.distributed.mending.bucket_repair import RepairParts
 from volfs.store.distributed.place.object_keys import gc_log
 from volfs.store.distributed.refs.checkpoint_keeper import CheckpointKeeper
@@ -45,7 +46,8 @@ class BucketEngine:
         self.denied = denied
         """Why this process may only read the bucket; empty if it may write."""
         self._process = os.getpid()
-        logs = VolumeLogs(bucket)
+        memory = MachineMemory(local / CACHE / KNOWN)
+        logs = VolumeLogs(bucket, memory=memory)
         host = read_machine(local)
         leases = UnwrittenLeases if denied else BucketLeases
         self.leases = leases(SessionLogs(bucket), logs, Holds(local / HOLDS), host)
@@ -55,7 +57,10 @@ class BucketEngine:
             stack.callback(data.close)
             self.volumes = OpenVolumes(logs, data, facts, bucket.world)
             due = DueCheckpoints(bucket.world)
-            plain = PlainLogs(bucket, due)
+            plain = PlainLogs(bucket, due, memory)
+            self.recognize = plain.catalog.recognize
+            stack.callback(plain.remember)
+            stack.callback(logs.remember)
             self.tables = LogTables(plain.tables)
             self.keeper = CheckpointKeeper(logs, self.volumes, bucket.world, due=due)
             stack.callback(self.keeper.close)

@@ -22,8 +22,9 @@ from volfs.store.distributed.checkpoints.log_forms import (
     TABLES_FORM,
     LogForm,
 )
+from volfs.store.distributed.checkpoints.machine_memory import MachineMemory
 from volfs.store.distributed.log.follower import UNWATCHED, Follower, LogRules, Watch
-from volfs.store.distributed.log.log import Log
+from volfs.store.distributed.log.log import NO_NUMBER, Log
 from volfs.store.distributed.log.log_rules import CATALOG_RULES, GC_RULES, TABLE_RULES
 from volfs.store.distributed.place.object_keys import (
     LogPlace,
@@ -56,16 +57,23 @@ class KeptPlainLog(Generic[State, Change]):
     """A plain log, whose checkpoints are kept. ``KeptLog``, and the ``Watch`` of its follower."""
 
     def __init__(
-        self, bucket: Bucket, kind: PlainKind[State, Change], due: DueCheckpoints, pace: Pace
+        self,
+        bucket: Bucket,
+        kind: PlainKind[State, Change],
+        due: DueCheckpoints,
+        pace: Pace,
+        memory: MachineMemory | None,
     ) -> None:
         self.name = kind.place.lines
-        self._checkpoints = PlainCheckpoints(FramedObjects(bucket), kind.place, kind.form)
+        self._checkpoints = PlainCheckpoints(FramedObjects(bucket), kind.place, kind.form, memory)
         self._due = due
         self._pace = pace
         self._unsaved = 0
         watch: Watch = self
         log = Log(bucket, kind.place)
-        self.follower = Follower(log, kind.rules, self._checkpoints.begin, watch)
+        self.follower = Follower(
+            log, kind.rules, self._checkpoints.begin, watch, self._checkpoints.recall
+        )
 
     @property
     def number(self) -> int:
@@ -83,6 +91,12 @@ class KeptPlainLog(Generic[State, Change]):
         known, self._unsaved = self.follower.known, 0
         if known.number > self._checkpoints.newest.number:
             self._checkpoints.write(known)
+            self._checkpoints.remember(known)
+
+    def remember(self) -> None:
+        """Let this machine remember the log, if this process has read it."""
+        if self.follower.is_known and self.number != NO_NUMBER:
+            self._checkpoints.remember(self.follower.known)
 
     # --- Watch -----------------------------------------------------------------------
 
@@ -96,12 +110,22 @@ class KeptPlainLog(Generic[State, Change]):
 class PlainLogs:
     """The plain logs of an open store. Each is there once in a process."""
 
-    def __init__(self, bucket: Bucket, due: DueCheckpoints, lines: int = 0) -> None:
-        """``lines`` says how often there is a checkpoint, if it is not the usual pace."""
-        pace = choose_pace(lines)
-        self.catalog: CatalogFollower = KeptPlainLog(bucket, CATALOG_KIND, due, pace).follower
-        self.gc: GcFollower = KeptPlainLog(bucket, GC_KIND, due, pace).follower
-        self.tables: TablesFollower = KeptPlainLog(bucket, TABLES_KIND, due, pace).follower
+    def __init__(
+        self, bucket: Bucket, due: DueCheckpoints, memory: MachineMemory | None = None
+    ) -> None:
+        pace = choose_pace()
+        self._catalog = KeptPlainLog(bucket, CATALOG_KIND, due, pace, memory)
+        self._gc = KeptPlainLog(bucket, GC_KIND, due, pace, memory)
+        self._tables = KeptPlainLog(bucket, TABLES_KIND, due, pace, memory)
+        self.catalog: CatalogFollower = self._catalog.follower
+        self.gc: GcFollower = self._gc.follower
+        self.tables: TablesFollower = self._tables.follower
+
+    def remember(self) -> None:
+        """Let this machine remember what this process has read."""
+        self._catalog.remember()
+        self._gc.remember()
+        self._tables.remember()
 
 
 def follow_plain(bucket: Bucket, kind: PlainKind[State, Change]) -> Follower[State, Change]:

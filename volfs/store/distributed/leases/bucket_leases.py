@@ -151,7 +151,7 @@ class BucketLeases:
         """
         log = self.sessions.open(lease.session)
         own = _find_own(log, lease.began_ns)
-        before = own or log.look_past()
+        before = own or log.look_for_place()
         # What our lease has kept is there, whether or not it was expired since.
         coming = {**coming, **_list_kept(find_made(own))}
         state = self._guess_volume(lease, coming, before)
@@ -166,13 +166,14 @@ class BucketLeases:
         """Look for the versions of a lease that has just been put. If one is gone, the former
         lease is put again. If the whole volume is gone, there is nothing to say of its versions:
         a session that had a lease keeps the new one, and any other has none. NotFoundError."""
-        made, state = find_made(before), self._volumes.open(lease.volume_id).refresh().state
+        state = self._volumes.open(lease.volume_id).refresh().state
         is_there = state is not None and not state.is_deleted
         try:
             if lease.versions:
                 require(lease.volume_id, state)
             self._find_manifests(state, lease, coming)
         except NotFoundError:
+            made = find_made(log.read_again(before))
             if made is None or is_there:
                 assert log.owned is not None
                 log.append(log.owned, LeaseEnded() if made is None else self._repeat(made, state))
@@ -184,7 +185,7 @@ class BucketLeases:
         """A state of the lease's volume that has its versions, and is not older than what the
         former lease says. NotFoundError if there is none."""
         made = find_made(before)
-        known = self._volumes.open(lease.volume_id).known
+        known = self._volumes.open(lease.volume_id).guess
         if made is None or known.number >= made.upto:
             try:
                 self._find_manifests(known.state, lease, coming)

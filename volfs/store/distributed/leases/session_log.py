@@ -31,7 +31,7 @@ from volfs.store.distributed.place.object_keys import LogPlace
 KnownLease = KnownLog[LeaseState | None]
 NOTHING: KnownLease = KnownLog(None)
 UNREADABLE = bytes([255]) * DIGEST_SIZE
-"""Stands for the digest of a line that cannot be read, in the line after it."""
+"""Stands for the digest of a line that was not read, or cannot be, in the line after it."""
 
 
 class SessionLog:
@@ -55,8 +55,25 @@ class SessionLog:
         try:
             return self.look()
         except DamagedObjectError:
-            number = self._find_newest(NO_NUMBER)
-            return KnownLog(LeaseState(number, None, None), number, UNREADABLE)
+            return _unread(self._find_newest(NO_NUMBER))
+
+    def look_for_place(self) -> KnownLease:
+        """As ``look_past``, for a process that has not looked at the log before, and wants to begin
+        a life of the session: what the newest line says is not read. One listing."""
+        if self.seen is not None:
+            return self.look_past()
+        number = self._find_newest(NO_NUMBER)
+        return NOTHING if number == NO_NUMBER else _unread(number)
+
+    def read_again(self, known: KnownLease) -> KnownLease:
+        """A line that was not read when its place was looked for. StoreError."""
+        if known.digest != UNREADABLE:
+            return known
+        try:
+            line = self._log.find_line(known.number)
+            return known if line is None else begin(self._log.place, known.number, line)
+        except DamagedObjectError:
+            return known
 
     def look(self) -> KnownLease:
         """The newest line. One listing, and a request if the line is new. StoreError; DataError."""
@@ -162,6 +179,11 @@ def begin(place: LogPlace, number: int, line: Line) -> KnownLease:
     except UserError as error:
         raise DamagedObjectError(f"{place.line(number)}: {error}") from None
     return KnownLog(state, number, digest_line(line))
+
+
+def _unread(number: int) -> KnownLease:
+    """A line that says nothing, for the line after it."""
+    return KnownLog(LeaseState(number, None, None), number, UNREADABLE)
 
 
 def find_made(known: KnownLease | None) -> LeaseMade | None:

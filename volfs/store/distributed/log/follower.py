@@ -7,6 +7,7 @@ raises it. So nothing is written that was not checked against all lines before i
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from itertools import takewhile
@@ -75,6 +76,15 @@ class Unwatched:
 UNWATCHED: Watch = Unwatched()
 Begin = Callable[[], Iterable[KnownLog[State]]]
 """What may be known before any line was read, by checkpoints, say: the most recent comes first."""
+Recall = Callable[[], KnownLog[State] | None]
+"""What this machine knew of the log when it read it last."""
+
+
+SOON = 1.0
+
+
+def _recall_nothing() -> None:
+    return None
 
 
 class Follower(Generic[State, Change]):
@@ -86,13 +96,19 @@ class Follower(Generic[State, Change]):
         rules: LogRules[State, Change],
         begin: Begin[State] = tuple,
         watch: Watch = UNWATCHED,
+        recall: Recall[State] = _recall_nothing,
     ) -> None:
+        """``recall`` is asked first, once."""
         self.log = log
+        self._recall = recall
         self._rules = rules
         self._begin = begin
         self._watch = watch
         self._lock = threading.Lock()
         self._known: KnownLog[State] | None = None
+        self._recalled: tuple[KnownLog[State] | None, ...] = ()
+        """What this machine remembers, once it was asked for."""
+        self._recognized_at = -math.inf
 
     @property
     def known(self) -> KnownLog[State]:
@@ -105,12 +121,40 @@ class Follower(Generic[State, Change]):
         """Whether anything was read yet."""
         return self._known is not None
 
+    @property
+    def guess(self) -> KnownLog[State]:
+        """As ``known``, or what this machine remembers, which nothing has proven yet. For whoever
+        reads the log before relying on it, and for reading objects, whose ids prove them."""
+        return self._known or self._find_recalled() or self.refresh()
+
+    @property
+    def is_recalled(self) -> bool:
+        """Whether nothing was read yet, and this machine remembers the log."""
+        return self._known is None and self._find_recalled() is not None
+
     def refresh(self) -> KnownLog[State]:
         """Read to the end of the log. StoreError; DataError."""
         known = self._known
         if known is None:
             return self._keep(self._read_first())
         return self._keep(self._follow_all(known, self.log.iter_after(known.number)))
+
+    def recognize(self) -> bool:
+        """Whether the log is the one that this machine remembers. Then it is known to its end.
+        StoreError."""
+        near = self._read_near()
+        if near is not None:
+            self._keep(near)
+            self._recognized_at = self.log.now()
+        return near is not None
+
+    def refresh_soon(self) -> KnownLog[State]:
+        """As ``refresh``, but nothing is read if the log was recognized within the last second.
+        That counts once."""
+        recognized_at, self._recognized_at = self._recognized_at, -math.inf
+        known = self._known
+        is_fresh = self.log.now() - recognized_at < SOON
+        return known if known is not None and is_fresh else self.refresh()
 
     def read_whole(self, last: int = LAST_NUMBER) -> KnownLog[State]:
         """What the lines from the first one up to ``last`` say. Nothing of it is remembered.
@@ -144,33 +188,66 @@ class Follower(Generic[State, Change]):
         self._keep(won, is_ours=True)
         return Won(won, line)
 
-    def change(self, decide: Callable[[State], Sequence[Change]]) -> State:
+    def change(self, decide: Callable[[State], Sequence[Change]], *, guess: bool = False) -> State:
         """Make a change that is decided by the newest state, and return the state after it.
 
         ``decide`` is asked again after each lost race. It may raise. Without changes there is
-        nothing to do.
+        nothing to do. With ``guess``, what is known comes first, for whoever has just read the
+        log: if a line has come since, the append loses.
         """
-        known = self.refresh()
+        known = self.known if guess else self.refresh()
         while True:
-            changes = decide(known.state)
-            if not changes:
+            try:
+                changes = decide(known.state)
+            except UserError:
+                if not guess:
+                    raise
+                changes = ()
+            if changes:
+                won = self.propose(known, changes)
+                if won is not None:
+                    return won.known.state
+                known = self.known
+            elif guess:
+                known = self.refresh()
+            else:
                 return known.state
-            won = self.propose(known, changes)
-            if won is not None:
-                return won.known.state
-            known = self.known
+            guess = False
 
     # --- inside --------------------------------------------------------------------
 
     def _read_first(self) -> KnownLog[State]:
         """What is known after the first reading. Whatever a checkpoint says is believed only if
         the line after which it was made has the digest that it says."""
+        near = self._read_near()
+        if near is not None:
+            return near
         for known in self._begin():
             lines = self.log.iter_to_end(known.number - 1)
             first = next(iter(lines), None)
             if first is not None and digest_line(first[1]) == known.digest:
                 return self._follow_all(known, lines)
         return self.read_whole()
+
+    def _find_recalled(self) -> KnownLog[State] | None:
+        if not self._recalled:
+            self._recalled = (self._recall(),)
+        return self._recalled[0]
+
+    def _read_near(self) -> KnownLog[State] | None:
+        """What is known if this machine has read the log not long ago. None if it has not, or if
+        what it knew is not what the log says."""
+        known = self._find_recalled()
+        if known is None:
+            return None
+        try:
+            lines = iter(self.log.find_near(known.number) or ())
+            first = next(lines, None)
+            if first is None or digest_line(first[1]) != known.digest:
+                return None
+            return self._follow_all(known, lines)
+        except DamagedObjectError:
+            return None  # The checkpoints may lead past what is damaged.
 
     def _follow_all(
         self, known: KnownLog[State], lines: Iterable[tuple[int, Line]]

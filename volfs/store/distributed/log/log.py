@@ -54,6 +54,10 @@ class Log:
         there."""
         return self._doubts.numbers
 
+    def now(self) -> float:
+        """Seconds by a clock of this process."""
+        return self._world.now()
+
     # --- writing -------------------------------------------------------------------
 
     def make_line(self, prev: bytes, era: int, body: bytes, records: Buffer = b"") -> Line:
@@ -104,6 +108,25 @@ class Log:
                 yield number, line
             if len(lines) < size:
                 return
+
+    def find_near(self, number: int) -> Iterable[tuple[int, Line]] | None:
+        """The line ``number`` and those after it, for a reader that was there not long ago. None if
+        the line is gone, or if so many lines have come since that a checkpoint is better.
+
+        Whoever asks checks that each line follows the one before it. DamagedObjectError;
+        StoreError.
+        """
+        line, after = self._read_many((number, number + 1))
+        if line is None:
+            return None
+        near = [(number, line)]
+        if after is None:
+            return near
+        near.append((number + 1, after))
+        after, far = self._read_many((number + 2, number + DISTANCES[-1]))
+        if far is not None:
+            return None
+        return near if after is None else chain(near, self.iter_to_end(number + 1))
 
     def iter_to_end(self, number: int) -> Iterator[tuple[int, Line]]:
         """As ``read_to_end``. Whoever asks checks that each line follows the one before it.

@@ -29,6 +29,7 @@ class Rebuilding:
     def run(self, report: Report) -> RebuildReport:
         """StoreError; UnsupportedFormatError."""
         self._data.forget_places()
+        self._parts.logs.forget_all()
         packs = take_inventory(self._parts.bucket).packs
         total, done = sum(info.size for info in packs.values()), 0
         report_bytes(report, 0, total)

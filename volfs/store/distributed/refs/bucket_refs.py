@@ -74,6 +74,7 @@ class BucketRefs:
 
     def create_volume(self, record: VolumeRecord, manifest: bytes) -> None:
         created = VolumeCreated(to_facts(record), _number((manifest,)))
+        self._check_free(record)
         self._begin(record, created, (manifest,), 0)
 
     def fork_volume(
@@ -88,7 +89,7 @@ class BucketRefs:
             _check_room(record, _make_fork(record, manifests, view))
             return [VolumeForked(record.id, version)]
 
-        state = self._change(source, decide)
+        state = self._change(source, decide, guess=True)
         created = _make_fork(record, manifests, VolumeView(source, state, beside))
         self._begin(record, created, manifests, state.era)
 
@@ -97,7 +98,6 @@ class BucketRefs:
     ) -> None:
         """Begin a volume's log, then give the volume its name. The log ends if the name is
         taken."""
-        self._check_free(record)
         records = encode_records((Kind.MANIFEST, manifest) for manifest in manifests)
         carried = carry(created, len(manifests), len(records))
         if not self.logs.begin(record.id, [carried], records, era):
@@ -120,7 +120,7 @@ class BucketRefs:
             if not _is_named(record) and record.environment == environment:
                 return record
         facts = self.names.get(name, environment)
-        if self.logs.find(facts.id) is None:
+        if not self.logs.seems_there(facts.id):
             raise NotFoundError(describe_missing(name, environment))
         return to_record(facts)
 
@@ -236,10 +236,15 @@ class BucketRefs:
     # --- inside ----------------------------------------------------------
 
     def _change(
-        self, volume_id: str, decide: Callable[[VolumeState], Sequence[VolumeChange]]
+        self,
+        volume_id: str,
+        decide: Callable[[VolumeState], Sequence[VolumeChange]],
+        *,
+        guess: bool = False,
     ) -> VolumeState:
         """Change a living volume by what its newest state asks for. NotFoundError."""
-        state = self.logs.open(volume_id).change(lambda state: decide(require(volume_id, state)))
+        follower = self.logs.open(volume_id)
+        state = follower.change(lambda state: decide(require(volume_id, state)), guess=guess)
         assert state is not None
         return state
 

@@ -119,6 +119,7 @@ class CheckpointKeeper:
         if max(known.number + 1 - kept.indexed, len(tail)) >= self._pace.lines:
             kept = self._keep_newest(volume_id, state, self._keep_places(volume_id, state, kept))
         checkpoints.write(known, kept)
+        checkpoints.remember(known)
 
     def _keep_blocks(self, volume_id: str, state: VolumeState, kept: Kept) -> Kept:
         """Put the history segments of blocks that have become full."""

@@ -15,6 +15,7 @@ from volfs.model.logs.volume_changes import VolumeChange
 from volfs.model.logs.volume_log import VolumeState
 from volfs.model.objects import Buffer
 from volfs.store.distributed.checkpoints.framed_objects import FramedObjects
+from volfs.store.distributed.checkpoints.machine_memory import MachineMemory
 from volfs.store.distributed.checkpoints.volume_checkpoints import VolumeCheckpoints
 from volfs.store.distributed.checkpoints.volume_history import Block, VolumeHistory
 from volfs.store.distributed.log.appending import APPEND_SECONDS
@@ -43,8 +44,14 @@ class OpenLog(NamedTuple):
 class VolumeLogs:
     """The logs of a store's volumes. Thread-safe. Each log is there once in a process."""
 
-    def __init__(self, bucket: Bucket, seconds: float = APPEND_SECONDS) -> None:
+    def __init__(
+        self,
+        bucket: Bucket,
+        seconds: float = APPEND_SECONDS,
+        memory: MachineMemory | None = None,
+    ) -> None:
         self._bucket = bucket
+        self._memory = memory
         self._seconds = seconds
         self._objects = FramedObjects(bucket)
         self.history = VolumeHistory(self._objects)
@@ -75,10 +82,11 @@ class VolumeLogs:
 
     def _make(self, volume_id: str) -> OpenLog:
         log = Log(self._bucket, volume_log(volume_id), self._seconds)
-        checkpoints = VolumeCheckpoints(self._objects, volume_id)
+        checkpoints = VolumeCheckpoints(self._objects, volume_id, self._memory)
         watch = VolumeWatch(volume_id, self.history)
         watch.listener = self._listener
-        follower = Follower(log, volume_rules(volume_id), checkpoints.begin, watch)
+        rules = volume_rules(volume_id)
+        follower = Follower(log, rules, checkpoints.begin, watch, checkpoints.recall)
         return OpenLog(follower, checkpoints, watch)
 
     def find(self, volume_id: str) -> VolumeState | None:
@@ -96,8 +104,16 @@ class VolumeLogs:
         return require(volume_id, self.find(volume_id))
 
     def guess(self, volume_id: str) -> VolumeState:
-        """The newest state that is known without a request, if any is. NotFoundError."""
-        return require(volume_id, self.open(volume_id).known.state)
+        """The newest state that is known or remembered without a request, if any is.
+        NotFoundError."""
+        return require(volume_id, self.open(volume_id).guess.state)
+
+    def seems_there(self, volume_id: str) -> bool:
+        """Whether there is such a volume. If this machine remembers it, and this process has not
+        read its log, it is believed: whoever uses the volume reads the log first."""
+        follower = self.open(volume_id)
+        state = follower.guess.state if follower.is_recalled else self.find(volume_id)
+        return state is not None and not state.is_deleted
 
     def begin(
         self, volume_id: str, changes: Sequence[VolumeChange], records: Buffer, era: int = 0
@@ -106,8 +122,18 @@ class VolumeLogs:
         nothing: KnownLog[VolumeState | None] = KnownLog(None)
         return self.open(volume_id).propose(nothing, changes, records, era) is not None
 
+    def remember(self) -> None:
+        """Let this machine remember what this process has read."""
+        with self._lock:
+            logs = list(self._logs.values())
+        for follower, checkpoints, _ in logs:
+            if follower.is_known and follower.known.state is not None:
+                checkpoints.remember(follower.known)
+
     def forget_all(self) -> None:
         """Read every log anew when it is asked for: a repair has changed how logs are read."""
+        if self._memory is not None:
+            self._memory.forget()
         with self._lock:
             kept = {id_: each for id_, each in self._logs.items() if each.follower.log.doubts}
             self._logs = kept

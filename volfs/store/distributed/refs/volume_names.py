@@ -42,7 +42,8 @@ class VolumeNames:
 
     def get(self, name: str, environment: str) -> VolumeFacts:
         """The facts of the volume of this name. NotFoundError. The volume may be deleted."""
-        return _get(self._read(), name, environment)
+        found = self._follower.refresh_soon().state.find(name, environment)
+        return _get(self._read(), name, environment) if found is None else found
 
     def check_free(self, facts: VolumeFacts) -> None:
         """AlreadyExistsError if another living volume has the name."""
@@ -56,7 +57,7 @@ class VolumeNames:
                 return []
             return [*self._free(state, facts.name, facts.environment), NameGiven(facts)]
 
-        self._follower.change(decide)
+        self._follower.change(decide, guess=True)  # It was read when the name was free.
 
     def rename(self, old: str, new: str, environment: str, to: str) -> VolumeFacts:
         """Give a living volume another name, and return its facts. NotFoundError;

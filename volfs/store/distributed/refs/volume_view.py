@@ -80,7 +80,7 @@ class VolumeBook:
 
     @property
     def packs(self) -> VolumeView:
-        return self._look(self.follower.known.state)
+        return self._look(self.follower.guess.state)
 
     def refresh(self) -> VolumeView:
         state = self.follower.refresh().state
