@@ -15,7 +15,7 @@ import pytest
 
 from volfs.errors import NotAStoreError, StoreError
 from volfs.store.registry import open_tables
-from volfs.store.tables import Changing, Reading, TableNames, Tables, TableStore, end_of
+from volfs.store.tables import Changing, Reading, TableNames, Tables, TableStore, end_of_prefix
 
 NAMES = TableNames(durable=("t", "u"), volatile=("t",))
 
@@ -110,7 +110,7 @@ def test_ranges_are_deleted_as_far_as_wanted(tables: Tables) -> None:
     assert tables.change(lambda txn: txn.delete_range("t", b"002", b"008", 3)) == 3
     assert tables.change(lambda txn: txn.delete_range("t", b"002", b"008")) == 3
     assert sorted(rows_of(tables)) == [b"000", b"001", b"008", b"009", b"z"]
-    assert tables.change(lambda txn: txn.delete_range("t", b"0", end_of(b"0"))) == 4
+    assert tables.change(lambda txn: txn.delete_range("t", b"0", end_of_prefix(b"0"))) == 4
     assert sorted(rows_of(tables)) == [b"z"]
 
 
@@ -129,9 +129,9 @@ def test_a_change_that_raises_changes_nothing(tables: Tables) -> None:
 
 
 def test_end_of_a_prefix_is_after_all_that_begin_so() -> None:
-    assert end_of(b"a") == b"b"
-    assert end_of(b"a\xff\xff") == b"b"
-    assert end_of(b"a\xff\xff") > b"a\xff\xff\xff"
+    assert end_of_prefix(b"a") == b"b"
+    assert end_of_prefix(b"a\xff\xff") == b"b"
+    assert end_of_prefix(b"a\xff\xff") > b"a\xff\xff\xff"
 
 
 def test_a_reader_sees_one_moment(tables: Tables) -> None:

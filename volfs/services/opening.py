@@ -19,7 +19,7 @@ from volfs.services.table_queues import TableQueues
 from volfs.store.clock import Moment, Steady, read_moment
 from volfs.store.identity import make_id
 from volfs.store.registry import open_tables
-from volfs.store.tables import Changing, Signal, Tables, TableStore, end_of
+from volfs.store.tables import Changing, Signal, Tables, TableStore, end_of_prefix
 
 if TYPE_CHECKING:
     from volfs.store.redis.address import TablesAddress
@@ -99,7 +99,7 @@ class TableServices:
 
 
 def _remove_all(tables: Tables, name: str, prefix: bytes) -> None:
-    end = end_of(prefix)
+    end = end_of_prefix(prefix)
     if not tables.read(lambda txn: txn.scan(name, prefix, end, 1)):
         return
     while tables.change(lambda txn: txn.delete_range(name, prefix, end, _PIECE), adds=None):

@@ -22,7 +22,7 @@ from volfs.services.service_tables import EPHEMERAL, NAMES, REMAINS, RESOURCES
 from volfs.store.clock import Moment, Steady, now_ns
 from volfs.store.elapsed import Wait, begin_wait, decode_wait, look_again
 from volfs.store.identity import default_author, make_id
-from volfs.store.tables import Changing, Reading, Tables, TableStore, end_of
+from volfs.store.tables import Changing, Reading, Tables, TableStore, end_of_prefix
 
 Clock = Callable[[], int]
 """The present time in nanoseconds since 1970."""
@@ -207,7 +207,7 @@ class Resources:
         first = self._key("", environment)
 
         def look(txn: Reading) -> list[Resource]:
-            rows = txn.scan(NAMES, first, end_of(first), EVERYTHING)
+            rows = txn.scan(NAMES, first, end_of_prefix(first), EVERYTHING)
             return [get_resource(txn, known.decode(), self._kind) for _, known in rows]
 
         return sorted(self._tables.read(look), key=lambda r: (-r.created_ns, r.name))
@@ -215,7 +215,9 @@ class Resources:
     def list_names(self) -> list[tuple[str, str]]:
         """The names in all environments: environment and name."""
         first = f"{self._kind.prefix}/".encode()
-        rows = self._tables.read(lambda txn: txn.scan(NAMES, first, end_of(first), EVERYTHING))
+        rows = self._tables.read(
+            lambda txn: txn.scan(NAMES, first, end_of_prefix(first), EVERYTHING)
+        )
         parts = (key.decode().split("/", 2) for key, _ in rows)
         return [(environment, name) for _, environment, name in parts]
 
@@ -262,7 +264,7 @@ class Resources:
         first = f"{self._kind.prefix}-".encode()
 
         def act(txn: Changing) -> None:
-            for key, row in txn.scan(EPHEMERAL, first, end_of(first), EVERYTHING):
+            for key, row in txn.scan(EPHEMERAL, first, end_of_prefix(first), EVERYTHING):
                 waited, news = look_again(_decode_wait(row), self._moment(), EPHEMERAL_NS)
                 if waited >= EPHEMERAL_NS:
                     self._remove(txn, get_resource(txn, key.decode(), self._kind))

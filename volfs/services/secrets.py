@@ -38,7 +38,7 @@ from volfs.services.resources import (
 )
 from volfs.services.service_tables import SECRETS, USES
 from volfs.store.clock import now_ns
-from volfs.store.tables import Changing, Reading, end_of
+from volfs.store.tables import Changing, Reading, end_of_prefix
 
 T = TypeVar("T")
 KEY_MAX = 16_384
@@ -198,7 +198,7 @@ class Secrets:
 
     def _rewrap_all(self, txn: Changing, keys: KeyRing) -> int:
         first = SECRET.prefix.encode()
-        rows = txn.scan(SECRETS, first, end_of(first), EVERYTHING)
+        rows = txn.scan(SECRETS, first, end_of_prefix(first), EVERYTHING)
         for key, row in rows:
             context = _context(get_resource(txn, key.decode(), SECRET))
             txn.put(SECRETS, key, _encoder.encode(keys.rewrap(_decode(row), context)))

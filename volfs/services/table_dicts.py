@@ -23,7 +23,7 @@ from volfs.services.lifetimes import (
 from volfs.services.resources import DICT, get_resource
 from volfs.services.service_tables import ENTRIES, VALUES
 from volfs.store.clock import Moment, read_moment
-from volfs.store.tables import Changing, Reading, TableStore, end_of
+from volfs.store.tables import Changing, Reading, TableStore, end_of_prefix
 
 INLINE_MAX = 1024
 _SWEPT = 2
@@ -157,13 +157,13 @@ class TableDicts:
         def act(txn: Changing) -> None:
             get_resource(txn, dict_id, DICT)
             for table in (ENTRIES, VALUES):
-                txn.delete_range(table, first, end_of(first))
+                txn.delete_range(table, first, end_of_prefix(first))
 
         self._tables.change(act, adds=None)
 
     def _iter_entries(self, dict_id: str) -> Iterator[DictEntry]:
         first = dict_id.encode()
-        end = end_of(first)
+        end = end_of_prefix(first)
         while rows := self._read_batch(dict_id, first, end):
             now = self._now()
             batch = [see(at, row, now) for at, row in rows]
@@ -251,7 +251,7 @@ class TableDicts:
         Rows are in the order of hashes, so neighbours are random entries. The more is written, the
         more is swept, and nobody ever has to look at all entries.
         """
-        for key, row in txn.scan(ENTRIES, at + b"\0", end_of(dict_id.encode()), _SWEPT):
+        for key, row in txn.scan(ENTRIES, at + b"\0", end_of_prefix(dict_id.encode()), _SWEPT):
             self._settle(txn, see(key, row, self._now()))
 
 

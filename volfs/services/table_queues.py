@@ -14,7 +14,7 @@ from volfs.services.resources import EVERYTHING, QUEUE, Clock, get_resource
 from volfs.services.service_tables import COUNTS, ITEMS, PARTITIONS
 from volfs.services.signal_wait import wait_for
 from volfs.store.clock import uptime_ns
-from volfs.store.tables import Changing, Reading, Signal, TableStore, end_of
+from volfs.store.tables import Changing, Reading, Signal, TableStore, end_of_prefix
 
 _ROW = struct.Struct("<QQQQ")
 _NUMBER = struct.Struct(">Q")
@@ -160,7 +160,7 @@ class TableQueues:
 
         def look(txn: Reading) -> QueueUsage:
             self._check(queue_id)
-            rows = txn.scan(PARTITIONS, first, end_of(first), EVERYTHING)
+            rows = txn.scan(PARTITIONS, first, end_of_prefix(first), EVERYTHING)
             counts = [row.length for _, data in rows if (row := self._live(data)) is not None]
             return QueueUsage(sum(1 for count in counts if count), sum(counts))
 
@@ -175,7 +175,7 @@ class TableQueues:
             self._check(queue_id)
             row = self._find(txn, at)
             if row is not None:
-                txn.delete_range(ITEMS, at, end_of(at))
+                txn.delete_range(ITEMS, at, end_of_prefix(at))
                 self._write(txn, at, row._replace(head=row.tail, size=0))
 
         self._tables.change(act, adds=None)
@@ -186,9 +186,9 @@ class TableQueues:
 
         def act(txn: Changing) -> list[bytes]:
             self._check(queue_id)
-            rows = txn.scan(PARTITIONS, first, end_of(first), EVERYTHING)
+            rows = txn.scan(PARTITIONS, first, end_of_prefix(first), EVERYTHING)
             for table in (PARTITIONS, ITEMS, COUNTS):
-                txn.delete_range(table, first, end_of(first))
+                txn.delete_range(table, first, end_of_prefix(first))
             return [at for at, _ in rows]
 
         for at in self._tables.change(act, adds=None):
@@ -235,14 +235,14 @@ class TableQueues:
 
     def _sweep(self, txn: Changing, queue_id: str, after: bytes, limit: int) -> None:
         """Remove expired partitions among the next ones."""
-        rows = txn.scan(PARTITIONS, after + b"\0", end_of(queue_id.encode()), limit)
+        rows = txn.scan(PARTITIONS, after + b"\0", end_of_prefix(queue_id.encode()), limit)
         for at, data in rows:
             if self._live(data) is None:
                 self._erase(txn, queue_id, at)
 
     def _erase(self, txn: Changing, queue_id: str, at: bytes) -> None:
         if txn.delete(PARTITIONS, at):
-            txn.delete_range(ITEMS, at, end_of(at))
+            txn.delete_range(ITEMS, at, end_of_prefix(at))
             count = self._count_partitions(txn, queue_id)
             txn.put(COUNTS, queue_id.encode(), _COUNT.pack(count - 1))
 

@@ -104,7 +104,7 @@ class TableStore(Protocol):
     def close(self) -> None: ...
 
 
-def end_of(prefix: bytes) -> bytes:
+def end_of_prefix(prefix: bytes) -> bytes:
     """The end of the range of keys that begin with a prefix. The prefix must not be all 0xff."""
     head = prefix.rstrip(b"\xff")
     return head[:-1] + bytes((head[-1] + 1,))

@@ -25,7 +25,7 @@ from volfs.model.block_sums import (
 )
 from volfs.model.extents import STRETCH
 from volfs.store.checked_lmdb.checksum import strip_checksum
-from volfs.store.checked_lmdb.page_rows import Row, read_page_rows
+from volfs.store.checked_lmdb.page_rows import PageRow, read_page_rows
 from volfs.vfs.records import (
     BASE_KEY,
     FORMER_BASE_KEY,
@@ -60,7 +60,7 @@ def salvage_catalog(directory: Path) -> Salvaged:
     return Salvaged(recorded, _drop_impossible(recorded, problems), problems)
 
 
-def _take(recorded: Recorded, row: Row) -> Recorded:
+def _take(recorded: Recorded, row: PageRow) -> Recorded:
     key, value = row[0], strip_checksum(*row)
     if key == FORMER_BASE_KEY:
         raise refuse_former()

@@ -8,10 +8,10 @@ from typing import TypeVar
 from immutables import Map
 
 Key = TypeVar("Key")
-Row = TypeVar("Row")
+Value = TypeVar("Value")
 
 
-def without(known: Map[Key, Row], keys: Iterable[Key]) -> Map[Key, Row]:
+def without(known: Map[Key, Value], keys: Iterable[Key]) -> Map[Key, Value]:
     """The map without these keys. Those that it does not have are ignored."""
     left = known.mutate()
     for key in keys:

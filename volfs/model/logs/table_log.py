@@ -20,7 +20,7 @@ from volfs.model.objects import Buffer
 TABLES_MAGIC = b"VOLFSTC1"
 TableName = Annotated[str, Meta(min_length=1, max_length=64)]
 RowKey = Annotated[bytes, Meta(min_length=1, max_length=500)]
-Row = tuple[str, bytes]
+RowPlace = tuple[str, bytes]
 """The name of a table, and a key."""
 
 
@@ -45,7 +45,7 @@ class TablesState(NamedTuple):
     """The tables after a line."""
 
     number: int = -1
-    rows: Map[Row, bytes] = Map()
+    rows: Map[RowPlace, bytes] = Map()
 
     def scan(self, table: str, first: bytes, end: bytes) -> list[tuple[bytes, bytes]]:
         """The rows of a table with ``first <= key < end``, in the order of keys."""

@@ -12,39 +12,25 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
 
 from volfs.errors import DamagedObjectError
+from volfs.store.checked_lmdb.meta_page import HEAD, PAGE_SIZES, MetaPage, find_meta_page
 from volfs.store.checked_lmdb.pages import DATA
 
-Row = tuple[bytes, bytes]
-_META = struct.Struct("=10xH4xII16xI44x32xQQQQ")
+PageRow = tuple[bytes, bytes]
 _PAGE = struct.Struct("=Q2xHHH")
 _NODE = struct.Struct("=HHHH")
-_META_FLAG, _MAGIC, _FORMAT = 8, 0xBEEF_C0DE, 1
 _BRANCH, _LEAF, _OVERFLOW = 1, 2, 4
 _BIG = 1
-_SIZES = frozenset(1 << bits for bits in range(9, 17))
 _NO_PAGE = (1 << 64) - 1
 _DEPTH_MAX = 32
-
-
-class _Meta(NamedTuple):
-    flags: int
-    magic: int
-    format: int
-    size: int
-    entries: int
-    root: int
-    last: int
-    transaction: int
 
 
 @dataclass(slots=True)
 class PageRows:
     """The rows of one file that could be reached, and the problems on the way."""
 
-    rows: list[Row] = field(default_factory=list)
+    rows: list[PageRow] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
 
@@ -65,11 +51,11 @@ def read_page_rows(directory: Path) -> PageRows:
     return found
 
 
-def _find_meta(descriptor: int, found: PageRows) -> _Meta:
+def _find_meta(descriptor: int, found: PageRows) -> MetaPage:
     """The newer of the two pages at the beginning of the file, of those that are as LMDB writes
     them."""
-    head = os.pread(descriptor, max(_SIZES) + _META.size, 0)
-    metas = [meta for size in (0, *_SIZES) if (meta := _decode_meta(head, size)) is not None]
+    head = os.pread(descriptor, HEAD, 0)
+    metas = [meta for size in (0, *PAGE_SIZES) if (meta := _find_sound(head, size)) is not None]
     if not metas:
         raise DamagedObjectError(f"{DATA}: its first pages are not LMDB's")
     best = max(metas, key=lambda meta: meta.transaction)
@@ -80,26 +66,24 @@ def _find_meta(descriptor: int, found: PageRows) -> _Meta:
     return best
 
 
-def _decode_meta(head: bytes, offset: int) -> _Meta | None:
-    if len(head) < offset + _META.size:
+def _find_sound(head: bytes, offset: int) -> MetaPage | None:
+    meta = find_meta_page(head, offset)
+    if meta is None or not meta.is_lmdb or offset not in (0, meta.size):
         return None
-    meta = _Meta._make(_META.unpack_from(head, offset))
-    sound = (meta.flags, meta.magic, meta.format) == (_META_FLAG, _MAGIC, _FORMAT)
-    sound = sound and meta.size in _SIZES and offset in (0, meta.size)
-    return meta if sound and (meta.root <= meta.last or meta.root == _NO_PAGE) else None
+    return meta if meta.root <= meta.last or meta.root == _NO_PAGE else None
 
 
 class _Walk:
     """A walk over the pages from the root down. A damaged page loses what is below it."""
 
-    def __init__(self, descriptor: int, meta: _Meta, problems: list[str]) -> None:
+    def __init__(self, descriptor: int, meta: MetaPage, problems: list[str]) -> None:
         self.descriptor = descriptor
         self.size = meta.size
         self.root, self.last = meta.root, meta.last
         self.problems = problems
         self.seen: set[int] = set()
 
-    def run(self) -> Iterator[Row]:
+    def run(self) -> Iterator[PageRow]:
         waiting = [] if self.root == _NO_PAGE else [(self.root, 0)]
         while waiting:
             number, depth = waiting.pop()
@@ -132,7 +116,7 @@ class _Walk:
         low, high, top, _ = map(int, _NODE.unpack_from(page, at))
         return low | high << 16 | top << 32
 
-    def row(self, page: bytes, at: int) -> Row | None:
+    def row(self, page: bytes, at: int) -> PageRow | None:
         low, high, flags, key_size = _NODE.unpack_from(page, at)
         start = at + _NODE.size
         key, length = page[start : start + key_size], low | high << 16
@@ -143,7 +127,7 @@ class _Walk:
         value = page[start : start + length]
         return (key, value) if len(value) == length else None
 
-    def big_row(self, key: bytes, number: int, length: int) -> Row | None:
+    def big_row(self, key: bytes, number: int, length: int) -> PageRow | None:
         """A row whose value has pages of its own."""
         if number > self.last:
             return None

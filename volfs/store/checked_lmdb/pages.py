@@ -13,38 +13,23 @@ import struct
 from collections.abc import Collection, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
 
 from lmdb.verify import VerifyError, verify
 
 from volfs.errors import DamagedObjectError
 from volfs.store.anchor import DELETED, anchored
+from volfs.store.checked_lmdb.meta_page import HEAD, MetaPage, find_meta_page
 from volfs.system.proc import list_descriptors, read_boot_id
 
 DATA, LOCK = "data.mdb", "lock.mdb"
 CHECKED = "checked"
 SMALL = 2 << 20
 """A file up to this size is looked at each time it is opened, which takes 20 ms at most."""
-_META = struct.Struct("=10xH4xII16xI44x40xQQQ")
-_OURS = (8, 0xBEEF_C0DE, 1)
-_SIZES = frozenset(1 << bits for bits in range(9, 17))
 _LOOKS = 3
 """How often a file is read before it counts as damaged: another process may have been writing it,
 and is done a moment later."""
 _LEAK = re.compile(r"\bleak\b")
 """A page that nobody uses does no harm."""
-
-
-class _Meta(NamedTuple):
-    """One of the two pages at the beginning. The newer one says where all other pages are."""
-
-    flags: int
-    magic: int
-    version: int
-    size: int
-    root: int
-    last: int
-    transaction: int
 
 
 def check_there(directory: Path) -> None:
@@ -69,15 +54,10 @@ def check_header(directory: Path) -> None:
 
 
 def _find_header_problem(data: Path) -> str | None:
-    with data.open("rb") as file:
-        head = file.read(max(_SIZES) + _META.size)
-    try:
-        first = _Meta._make(_META.unpack_from(head))
-        second = _Meta._make(_META.unpack_from(head, first.size))
-    except struct.error:
+    first, second = _read_meta_pages(data)
+    if first is None or second is None or not (first.is_lmdb and second.is_lmdb):
         return "its first pages are not LMDB's"
-    are_ours = (first[:3], second[:3], second.size) == (_OURS, _OURS, first.size)
-    if not are_ours or first.size not in _SIZES:
+    if first.size != second.size:
         return "its first pages are not LMDB's"
     # LMDB writes the two in turn, so one of these is not as it was written.
     apart = abs(first.transaction - second.transaction)
@@ -86,12 +66,19 @@ def _find_header_problem(data: Path) -> str | None:
     return None
 
 
+def _read_meta_pages(data: Path) -> tuple[MetaPage | None, MetaPage | None]:
+    with data.open("rb") as file:
+        head = file.read(HEAD)
+    first = find_meta_page(head, 0)
+    return first, find_meta_page(head, first.size) if first is not None else None
+
+
 def find_transactions(directory: Path) -> tuple[int, int]:
     """The numbers of the last two transactions, in the order of the file's first pages."""
-    with (directory / DATA).open("rb") as file:
-        head = file.read(max(_SIZES) + _META.size)
-    first = _Meta._make(_META.unpack_from(head))
-    return first.transaction, _Meta._make(_META.unpack_from(head, first.size)).transaction
+    first, second = _read_meta_pages(directory / DATA)
+    if first is None or second is None:
+        raise DamagedObjectError(f"{directory / DATA} is damaged: its first pages are not LMDB's")
+    return first.transaction, second.transaction
 
 
 def find_problems(data: Path, spoiled: Collection[bytes] = ()) -> list[str]:

@@ -9,7 +9,7 @@ from volfs.model.progress import Report, report_bytes
 from volfs.store.contract.care import Damage
 from volfs.store.packs.local_index import LocalIndex
 from volfs.store.packs.rows import PackRow
-from volfs.store.packs.scan import end_of, scan_pack
+from volfs.store.packs.scan import end_of_record, scan_pack
 from volfs.store.packs.source import PackSource
 
 PROGRESS_STEP = 16 << 20
@@ -45,7 +45,7 @@ def check_packs(
                 # gc may have deleted the pack since the packs were listed.
                 if index.find_pack(row.pack) is not None:
                     yield item
-            elif done + end_of(item) - reported >= PROGRESS_STEP:
-                reported = done + end_of(item)
+            elif done + end_of_record(item) - reported >= PROGRESS_STEP:
+                reported = done + end_of_record(item)
                 report_bytes(report, reported, total)
         done += row.durable

@@ -13,8 +13,8 @@ from volfs.store.checked_lmdb.environment import LmdbEnvironment, Table, Transac
 from volfs.store.packs.rows import (
     KEY_SIZE,
     IndexEntry,
+    IndexRow,
     PackRow,
-    Row,
     decode_entry,
     decode_pack,
     encode_entry,
@@ -51,14 +51,14 @@ class LocalIndex:
         """Whether the object is indexed. A condemned object is not."""
         return self.environment.find_row(oid, self._objects) is not None
 
-    def iter_rows(self) -> Iterator[Row]:
+    def iter_rows(self) -> Iterator[IndexRow]:
         """Every object id and its undecoded entry, by id, in short transactions."""
         start = b"\0"
         while rows := self._read_rows(start):
             yield from rows
             start = rows[-1][0] + b"\0"
 
-    def _read_rows(self, start: bytes) -> list[Row]:
+    def _read_rows(self, start: bytes) -> list[IndexRow]:
         with self.environment.read() as txn, txn.cursor(self._objects) as cursor:
             if not cursor.set_range(start):
                 return []
@@ -85,10 +85,10 @@ class LocalIndex:
         with self.environment.read() as txn:
             return self.find_row(txn, oid) == row
 
-    def read_rows(self, packs: set[int]) -> dict[int, list[Row]]:
+    def read_rows(self, packs: set[int]) -> dict[int, list[IndexRow]]:
         """The index entries of these packs, by pack, in the order of their offsets.
         DamagedObjectError."""
-        found: dict[int, list[Row]] = {pack: [] for pack in packs}
+        found: dict[int, list[IndexRow]] = {pack: [] for pack in packs}
         for oid, row in self.iter_rows():
             pack = decode_entry(oid, row).pack
             if pack in packs:

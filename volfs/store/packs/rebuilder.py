@@ -9,7 +9,7 @@ from volfs.model.pack import PACK_HEADER_SIZE, Gap, PackKind, Record, pack_kind
 from volfs.model.progress import Report, report_bytes
 from volfs.store.packs.local_index import ROWS_AT_ONCE, LocalIndex
 from volfs.store.packs.rows import IndexEntry, PackRow, place_found
-from volfs.store.packs.scan import end_of, find_kind, find_record_problem, scan_records
+from volfs.store.packs.scan import end_of_record, find_kind, find_record_problem, scan_records
 from volfs.store.packs.source import PackSource
 
 
@@ -46,7 +46,7 @@ class Rebuilder:
             if isinstance(item, Gap):
                 is_damaged |= known is not None or not item.torn
             elif not find_record_problem(kind or pack_kind(item.header.kind), item, True):
-                kind, end = kind or pack_kind(item.header.kind), end_of(item)
+                kind, end = kind or pack_kind(item.header.kind), end_of_record(item)
                 self._add(batch, pack, item)
         row = known or PackRow(pack, kind or PackKind.DATA, end or _whole(size))
         self._put(batch, row)

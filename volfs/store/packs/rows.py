@@ -26,7 +26,7 @@ _PACK_ID = struct.Struct(">I")
 _PACK_ROW = struct.Struct("<BQ")
 KEY_SIZE = _PACK_ID.size
 """Bytes of the key of a pack's row."""
-Row = tuple[Oid, bytes]
+IndexRow = tuple[Oid, bytes]
 """An object id and its undecoded index entry."""
 
 

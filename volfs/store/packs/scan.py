@@ -23,7 +23,7 @@ from volfs.store.packs.rows import PackRow
 from volfs.store.packs.source import PackSource
 
 
-def end_of(record: Record) -> int:
+def end_of_record(record: Record) -> int:
     return record.offset + RECORD_HEADER_SIZE + record.header.stored
 
 
@@ -95,7 +95,7 @@ def make_row(packs: PackSource, pack: int) -> PackRow:
     kind, durable = find_kind(packs, pack), 0
     for item in scan_records(packs, pack, size):
         if isinstance(item, Record):
-            kind, durable = kind or pack_kind(item.header.kind), end_of(item)
+            kind, durable = kind or pack_kind(item.header.kind), end_of_record(item)
     if not durable and size > PACK_HEADER_SIZE:
         # Nothing is known of these bytes, so none of them may be cut off.
         durable = size

@@ -21,7 +21,7 @@ from volfs.model.segments.footer import Footer, decode_footer, locate_footer
 from volfs.store.contract.care import Damage
 from volfs.store.distributed.place.object_keys import pack_key
 from volfs.store.packs.codec import unpack_object
-from volfs.store.packs.scan import end_of, find_record_problem
+from volfs.store.packs.scan import end_of_record, find_record_problem
 
 FOOTER_END = 16
 """The last bytes of a pack, which tell where its footer is."""
@@ -110,7 +110,7 @@ def _judge_footer(
     except DataError as error:
         yield Damage(None, f"{where} at {pack.footer}", str(error))
         return
-    found = {record.header.oid: end_of(record) - record.header.stored for record in records}
+    found = {record.header.oid: end_of_record(record) - record.header.stored for record in records}
     for oid in said.keys() - found.keys() - known:
         yield Damage(oid, f"{where} at {said[oid]}", "the footer has an object that is not there")
     wrong = [oid for oid in found if said.get(oid) != found[oid]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from volfs.model.logs.table_log import Row, RowPut, RowRemoved, TableChange, TablesState
+from volfs.model.logs.table_log import RowPlace, RowPut, RowRemoved, TableChange, TablesState
 
 
 class TablesSeen:
@@ -24,7 +24,7 @@ class TablesChanging(TablesSeen):
     def __init__(self, state: TablesState) -> None:
         super().__init__(state)
         self._before = state
-        self._touched: set[Row] = set()
+        self._touched: set[RowPlace] = set()
 
     @property
     def changes(self) -> list[TableChange]:
@@ -44,13 +44,13 @@ class TablesChanging(TablesSeen):
         keys = [key for key, _ in self._state.scan(table, first, end)[:limit]]
         return sum(self.delete(table, key) for key in keys)
 
-    def _set(self, row: Row, value: bytes | None) -> None:
+    def _set(self, row: RowPlace, value: bytes | None) -> None:
         rows = self._state.rows
         rows = rows.delete(row) if value is None else rows.set(row, value)
         self._state = self._state._replace(rows=rows)
         self._touched.add(row)
 
-    def _compare(self, row: Row) -> TableChange | None:
+    def _compare(self, row: RowPlace) -> TableChange | None:
         before, after = self._before.rows.get(row), self._state.rows.get(row)
         if before == after:
             return None

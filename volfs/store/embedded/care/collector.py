@@ -23,7 +23,7 @@ from volfs.store.embedded.data.packs import Packs
 from volfs.store.embedded.refs.refs import RefRows
 from volfs.store.embedded.refs.roots import Roots, RootsByVolume
 from volfs.store.packs.copier import Copier, Moved
-from volfs.store.packs.rows import Row
+from volfs.store.packs.rows import IndexRow
 from volfs.store.packs.scan import is_former_pack
 from volfs.store.packs.survey import survey_packs
 
@@ -60,7 +60,7 @@ class Victim(NamedTuple):
     use: PackUse
     lock: LockedPack
     moved: list[Moved]
-    dead: list[Row]
+    dead: list[IndexRow]
 
 
 class Collector:
@@ -165,7 +165,7 @@ class Collector:
         if self.starved and not self.swept:
             raise reason
 
-    def _sweep_group(self, group: list[PackUse], rows: dict[int, list[Row]]) -> None:
+    def _sweep_group(self, group: list[PackUse], rows: dict[int, list[IndexRow]]) -> None:
         with self._packs.open_copier() as copier:
             victims: list[Victim] = []
             try:
@@ -184,7 +184,7 @@ class Collector:
                 for victim in victims:
                     victim.lock.close()
 
-    def _copy(self, copier: Copier, victim: Victim, rows: list[Row]) -> None:
+    def _copy(self, copier: Copier, victim: Victim, rows: list[IndexRow]) -> None:
         for oid, row in rows:
             if oid in self._live:
                 victim.moved.append(_copy(copier, oid, row))
@@ -232,7 +232,7 @@ class Collector:
         Each part is proven as the whole is. The order is by key, so that LMDB's pages are changed
         one after the other, and a part uses the pages that the one before has freed.
         """
-        rows: dict[Oid, Moved | Row] = {}
+        rows: dict[Oid, Moved | IndexRow] = {}
         for victim in victims:
             rows.update((item.oid, item) for item in victim.moved)
             rows.update((row[0], row) for row in victim.dead)
@@ -248,7 +248,7 @@ class Collector:
                     raise
                 size //= 8
 
-    def _move_part(self, copier: Copier, rows: list[Moved | Row], txn: Transaction) -> None:
+    def _move_part(self, copier: Copier, rows: list[Moved | IndexRow], txn: Transaction) -> None:
         self._keep_new_roots(txn)
         if self._was_saved(txn):
             return

@@ -17,7 +17,7 @@ from volfs.store.embedded.data.packs import Packs
 from volfs.store.embedded.data.quarantine import Fate, QuarantinedPack, iter_condemned
 from volfs.store.embedded.refs.refs import RefRows
 from volfs.store.packs.local_index import ROWS_AT_ONCE
-from volfs.store.packs.rows import Row, decode_entry
+from volfs.store.packs.rows import IndexRow, decode_entry
 
 
 def find_size(packs: Packs, pack: int) -> int:
@@ -130,7 +130,7 @@ def _remove_file(packs: Packs, pack: int, report: Report) -> None:
             return  # An earlier gc died after this step.
 
 
-def _forget_rows(packs: Packs, rows: list[Row]) -> None:
+def _forget_rows(packs: Packs, rows: list[IndexRow]) -> None:
     def forget(txn: Transaction) -> None:
         for oid, row in rows:
             packs.index.quarantine.forget(txn, oid, row)

@@ -25,8 +25,8 @@ from volfs.store.embedded.refs.tags import Tags
 from volfs.store.packs.check import PROGRESS_STEP
 from volfs.store.packs.entries import find_entry_problem, open_entry
 from volfs.store.packs.local_index import ROWS_AT_ONCE
-from volfs.store.packs.rows import IndexEntry, PackRow, Row, decode_entry, place_found
-from volfs.store.packs.scan import end_of, make_row, scan_pack
+from volfs.store.packs.rows import IndexEntry, IndexRow, PackRow, decode_entry, place_found
+from volfs.store.packs.scan import end_of_record, make_row, scan_pack
 
 
 def repair(
@@ -115,8 +115,8 @@ class Mender:
                 if len(found) == ROWS_AT_ONCE:
                     self._index_found(found)
                     found = []
-                if done + end_of(item) - reported >= PROGRESS_STEP:
-                    reported = done + end_of(item)
+                if done + end_of_record(item) - reported >= PROGRESS_STEP:
+                    reported = done + end_of_record(item)
                     report_bytes(report, reported, total)
             self._index_found(found)
             done += row.durable
@@ -151,7 +151,7 @@ class Mender:
     def drop_entries(self) -> None:
         """Drop entries that lead to nothing readable, after everything readable was indexed."""
         packs = {row.pack: row for row in self._index.list_packs()}
-        wrong: list[Row] = []
+        wrong: list[IndexRow] = []
         for oid, row in self._index.iter_rows():
             if not self._is_sound(oid, row, packs):
                 wrong.append((oid, row))
@@ -194,7 +194,7 @@ class Mender:
             finally:
                 locked.close()
 
-    def _rewrite(self, pack: int, rows: list[Row]) -> None:
+    def _rewrite(self, pack: int, rows: list[IndexRow]) -> None:
         index, quarantine = self._index, self._index.quarantine
         is_gone = pack not in list_files(self._packs.directory)
         with self._packs.open_copier() as copier:
