@@ -86,8 +86,8 @@ def top(once: bool, interval: float, sort: str, as_json: bool) -> None:
 
 
 def _look() -> Look:
-    from volfs.metrics.looking import look
     from volfs.metrics.rates import Look
+    from volfs.metrics.seen_mounts import look
 
     return Look(time.monotonic(), look())
 

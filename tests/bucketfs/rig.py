@@ -14,8 +14,9 @@ from volfs.bucketfs.staging import Staging, StagingFacts
 from volfs.bucketfs.state import BucketState, Rules
 from volfs.buckets.access import Bucket
 from volfs.buckets.doors.memory import MemoryDoor
-from volfs.buckets.objects import Data, Door, ObjectInfo
+from volfs.buckets.objects import Door, ObjectInfo
 from volfs.errors import NoEntryError, NotADirectoryInVolumeError
+from volfs.model.objects import Buffer
 
 
 class Counting(Bucket):
@@ -35,7 +36,7 @@ class Counting(Bucket):
         self._ask("head")
         return super().head(key)
 
-    def get_range(self, key: str, offset: int, length: int, **options: Any) -> Data:
+    def get_range(self, key: str, offset: int, length: int, **options: Any) -> Buffer:
         self._ask("get")
         return super().get_range(key, offset, length, **options)
 
@@ -43,7 +44,7 @@ class Counting(Bucket):
         self._ask("list")
         return super().list_page(prefix, **options)
 
-    def put(self, key: str, data: Data, **options: Any) -> ObjectInfo:
+    def put(self, key: str, data: Buffer, **options: Any) -> ObjectInfo:
         self._ask("put")
         return super().put(key, data, **options)
 
@@ -67,7 +68,7 @@ class Direct:
         self.bucket = bucket
         self.info = info
 
-    def read_at(self, offset: int, length: int) -> Data:
+    def read_at(self, offset: int, length: int) -> Buffer:
         info = self.info
         return self.bucket.get_range(info.key, offset, length, etag=info.etag)
 

@@ -10,8 +10,8 @@ from volfs.bucketfs.names import Facts, to_facts
 from volfs.bucketfs.staged import create_staged
 from volfs.bucketfs.uploads import WHOLE_MAX, IfReplaced, make_source, upload
 from volfs.buckets.access import Bucket, open_memory_bucket
-from volfs.buckets.objects import Data
 from volfs.errors import OverriddenError
+from volfs.model.objects import Buffer
 
 LARGE = b"x" * (WHOLE_MAX + 1)
 
@@ -62,7 +62,7 @@ def test_one_more_byte_uploads_the_whole_object(tmp_path: Path) -> None:
     base = to_facts(bucket.put("key", LARGE))
     staged = create_staged(tmp_path / "1", "key", base)
 
-    def read_object(offset: int, length: int) -> Data:
+    def read_object(offset: int, length: int) -> Buffer:
         asked.append(length)
         return bucket.get_range("key", offset, length, etag=base.etag)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from volfs.buckets.cache.cache_file import Buffer
+from volfs.model.objects import Buffer
 
 WAIT = 30.0
 

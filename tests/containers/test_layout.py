@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from volfs.containers.bwrap_layout import ARGUMENTS_MAX, FileType, Shown, layout
+from volfs.containers.bwrap_layout import ARGUMENTS_MAX, HostFileType, Shown, layout
 from volfs.errors import MountError
 
 NAMES = st.sampled_from("abc")
@@ -23,7 +23,7 @@ class FakeHost:
     """Directories, with their parents, and links to the root beside them."""
 
     def __init__(self, directories: set[str], links: Sequence[str] = ()) -> None:
-        self.types: dict[str, FileType] = dict.fromkeys(BASE, "directory")
+        self.types: dict[str, HostFileType] = dict.fromkeys(BASE, "directory")
         for path in directories:
             while path != "/":
                 self.types[path] = "directory"
@@ -37,7 +37,7 @@ class FakeHost:
                 return path[len(link) :] or "/"
         return path
 
-    def find_type(self, path: str) -> FileType | None:
+    def find_type(self, path: str) -> HostFileType | None:
         return self.types.get(path)
 
     def list_names(self, path: str) -> list[str]:

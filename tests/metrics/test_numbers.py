@@ -15,20 +15,20 @@ from volfs.control.mounts import MountPoint, containers_directory
 from volfs.control.protocol import ActivityCounts, MountStatus, RequestTimes
 from volfs.metrics.exporter import to_metrics
 from volfs.metrics.hosts_named import is_expected_host
-from volfs.metrics.looking import SeenMount
-from volfs.metrics.numbers import (
+from volfs.metrics.metric_numbers import (
     BOUNDS,
     CONTAINERS,
     DIRTY_BYTES,
     FAMILIES,
     REQUESTS,
     UP,
-    Key,
-    Totals,
+    MountTotals,
+    NumberKey,
     count_mount,
 )
+from volfs.metrics.seen_mounts import SeenMount
 from volfs.metrics.store_numbers import STORE_FAMILIES, count_stores
-from volfs.metrics.stores import Measurement, StoreFacts
+from volfs.metrics.stores import FoundStore, Measurement
 from volfs.store.contract.care import Space, StoredSize
 
 DURATIONS = st.lists(st.integers(0, 1 << 36), max_size=50)
@@ -55,7 +55,7 @@ def make_seen(path: str, taken: list[int], number: int = 1, volume: str = "v") -
     return SeenMount(make_mount(path, number), status)
 
 
-def render(numbers: dict[Key, float]) -> str:
+def render(numbers: dict[NumberKey, float]) -> str:
     class Fixed:
         def collect(self) -> object:
             return to_metrics(numbers)
@@ -73,10 +73,10 @@ def test_a_histogram_has_every_request_once(taken: list[int]) -> None:
     numbers = count_mount(make_seen("/m", taken))
     labels = ("v", "/m", "read")
     for bound in BOUNDS:
-        below = numbers[Key(REQUESTS, labels, f"{bound / 1e6:g}")]
+        below = numbers[NumberKey(REQUESTS, labels, f"{bound / 1e6:g}")]
         assert below == sum(us < bound for us in taken)
-    assert numbers[Key(REQUESTS, labels, "+Inf")] == len(taken)
-    assert numbers[Key(REQUESTS, labels, "sum")] == sum(taken) / 1e6
+    assert numbers[NumberKey(REQUESTS, labels, "+Inf")] == len(taken)
+    assert numbers[NumberKey(REQUESTS, labels, "sum")] == sum(taken) / 1e6
 
 
 @given(st.text(min_size=1), st.text(min_size=1))
@@ -105,15 +105,15 @@ def private(number: int, taken: list[int]) -> SeenMount:
 
 
 def test_mounts_of_containers_are_one_series_that_only_grows() -> None:
-    totals = Totals()
-    count = Key(REQUESTS, ("v", CONTAINERS, "read"), "+Inf")
-    dirty = Key(DIRTY_BYTES, ("v", CONTAINERS))
+    totals = MountTotals()
+    count = NumberKey(REQUESTS, ("v", CONTAINERS, "read"), "+Inf")
+    dirty = NumberKey(DIRTY_BYTES, ("v", CONTAINERS))
     both = totals.add_up([private(1, [1, 2]), private(2, [3])])
-    assert (both[count], both[dirty], both[Key(UP, ("v", CONTAINERS))]) == (3, 600, 2)
+    assert (both[count], both[dirty], both[NumberKey(UP, ("v", CONTAINERS))]) == (3, 600, 2)
     one = totals.add_up([private(2, [3, 4])])
     assert (one[count], one[dirty]) == (4, 300)
     hung = totals.add_up([SeenMount(private(2, []).mount, None)])
-    assert (hung[count], hung[Key(UP, ("v", CONTAINERS))]) == (4, 0)
+    assert (hung[count], hung[NumberKey(UP, ("v", CONTAINERS))]) == (4, 0)
     assert totals.add_up([])[count] == 4
     assert dirty not in totals.add_up([])
     again = totals.add_up([private(3, [9])])
@@ -122,13 +122,13 @@ def test_mounts_of_containers_are_one_series_that_only_grows() -> None:
 
 def test_two_mounts_at_one_place_are_one_series() -> None:
     below, above = make_seen("/m", [1, 1], 1), make_seen("/m", [1], 2)
-    numbers = Totals().add_up([below, above])
-    assert numbers[Key(REQUESTS, ("v", "/m", "read"), "+Inf")] == 1
+    numbers = MountTotals().add_up([below, above])
+    assert numbers[NumberKey(REQUESTS, ("v", "/m", "read"), "+Inf")] == 1
     render(numbers)
 
 
 def test_a_store_that_cannot_be_measured_keeps_what_was_known() -> None:
-    facts = StoreFacts(StoredSize(2, 500, 1, 100), Space(1000, 400), 3, None)
+    facts = FoundStore(StoredSize(2, 500, 1, 100), Space(1000, 400), 3, None)
     text = render(count_stores({"/s": Measurement(facts, 9.0, failed=True), "/t": Measurement()}))
     assert 'volfs_store_up{store="/s"} 0.0' in text
     assert 'volfs_store_size_bytes{store="/s"} 500.0' in text

@@ -8,15 +8,8 @@ from typing import TYPE_CHECKING, TypeVar, cast
 from tests.sim.tasks import Wait
 from volfs.buckets.answers import RequestFailure
 from volfs.buckets.doors.memory import MemoryDoor
-from volfs.buckets.objects import (
-    AbandonedUpload,
-    Condition,
-    Data,
-    ObjectHead,
-    ObjectInfo,
-    Page,
-    TellNext,
-)
+from volfs.buckets.objects import AbandonedUpload, Condition, ObjectHead, ObjectInfo, Page, TellNext
+from volfs.model.objects import Buffer
 
 if TYPE_CHECKING:
     from tests.sim.simulation import Client
@@ -75,11 +68,11 @@ class SimDoor:
 
     def get(
         self, key: str, span: tuple[int, int] | None, etag: str | None, timeout: float
-    ) -> tuple[ObjectInfo, Data]:
+    ) -> tuple[ObjectInfo, Buffer]:
         return self._ask("GET", key, timeout, lambda: self._objects.get(key, span, etag, timeout))
 
     def put(
-        self, key: str, data: Data, condition: Condition, mark: str, timeout: float
+        self, key: str, data: Buffer, condition: Condition, mark: str, timeout: float
     ) -> ObjectInfo:
         body = bytes(data)
         return self._ask(
@@ -131,7 +124,7 @@ class SimDoor:
             "BEGIN", key, timeout, lambda: self._objects.begin_multipart(key, mark, timeout)
         )
 
-    def put_part(self, key: str, upload: str, number: int, data: Data, timeout: float) -> str:
+    def put_part(self, key: str, upload: str, number: int, data: Buffer, timeout: float) -> str:
         body = bytes(data)
         return self._ask(
             "PART", key, timeout, lambda: self._objects.put_part(key, upload, number, body, timeout)

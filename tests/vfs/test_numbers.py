@@ -14,7 +14,7 @@ from tests.harness.rig import Rig
 from volfs.errors import FileSystemError
 from volfs.model.names import Path
 from volfs.vfs.inode import Directory
-from volfs.vfs.numbers import DERIVED, ROOT_INO, Key, Numbers, derive
+from volfs.vfs.numbers import DERIVED, ROOT_INO, NumberOwner, Numbers, derive
 
 NewRig = Callable[..., Rig]
 NAMES = [b"a", b"b", b"c", b"d"]
@@ -22,16 +22,16 @@ NAMES = [b"a", b"b", b"c", b"d"]
 
 # --- the numbers themselves ---------------------------------------------------
 
-keys: st.SearchStrategy[Key] = st.one_of(
+keys: st.SearchStrategy[NumberOwner] = st.one_of(
     st.integers(1, 3), st.tuples(st.integers(1, 2), st.sampled_from(NAMES))
 )
 
 
 @given(st.lists(st.tuples(keys, st.integers(0, 3)), max_size=60))
-def test_no_two_keys_have_one_number(steps: list[tuple[Key, int]]) -> None:
+def test_no_two_keys_have_one_number(steps: list[tuple[NumberOwner, int]]) -> None:
     """Whatever is loaded, moved, renewed and unloaded, and in whichever order."""
     numbers = Numbers()
-    loaded: dict[Key, int] = {}
+    loaded: dict[NumberOwner, int] = {}
     for key, step in steps:
         if key not in loaded:
             loaded[key] = numbers.choose(key, set(loaded.values()).__contains__)

@@ -25,9 +25,9 @@ from volfs.system.directories import OpenTree
 from volfs.volume.local_content import STREAM_MODE, ByteStream
 from volfs.volume.local_listing import Local, iter_files
 
-LocalPath = str | os.PathLike[str]
+AnyPath = str | os.PathLike[str]
 
-Upload = Callable[[list[Local], list[ByteStream], bool, Report], None]
+MakeVersion = Callable[[list[Local], list[ByteStream], bool, Report], None]
 """A function that makes one version of the files. The bool says whether files may be
 overwritten."""
 
@@ -55,7 +55,9 @@ class BatchUpload:
     """The files to put into a volume, and their paths there. Nothing is read before the block
     ends, and nothing if the block raises."""
 
-    def __init__(self, upload: Upload, *, force: bool, report: Report = report_nothing) -> None:
+    def __init__(
+        self, upload: MakeVersion, *, force: bool, report: Report = report_nothing
+    ) -> None:
         self._upload = upload
         self._force = force
         self._report = report
@@ -65,7 +67,7 @@ class BatchUpload:
 
     def put_file(
         self,
-        local_file: LocalPath | BinaryIO | BytesIO,
+        local_file: AnyPath | BinaryIO | BytesIO,
         remote_path: PurePosixPath | str,
         mode: int | None = None,
     ) -> None:
@@ -86,7 +88,7 @@ class BatchUpload:
 
     def put_directory(
         self,
-        local_path: LocalPath,
+        local_path: AnyPath,
         remote_path: PurePosixPath | str,
         recursive: bool = True,
     ) -> None:
@@ -102,7 +104,7 @@ class BatchUpload:
 
     def add_directory(
         self,
-        local_path: LocalPath,
+        local_path: AnyPath,
         remote_path: PurePosixPath | str,
         *,
         recursive: bool = True,

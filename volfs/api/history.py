@@ -25,7 +25,7 @@ from volfs.volume.history import (
 )
 from volfs.volume.listing import FileEntryType, find_type, to_text
 
-Named = int | str
+VersionName = int | str
 """A version: its number, a tag, ``head``, or one of these with ``~N`` behind it."""
 
 
@@ -63,7 +63,7 @@ class FileChange:
 class VolumeAt(Readable):
     """One version of a volume, for reading. Later commits are not in it."""
 
-    def __init__(self, volume: Historical, named: Named) -> None:
+    def __init__(self, volume: Historical, named: VersionName) -> None:
         self._volume = volume
         self._named = named
         self._head: Head | None = None
@@ -95,7 +95,7 @@ class Historical(Readable):
 
     # --- looking ---------------------------------------------------------
 
-    def at(self, version: Named) -> VolumeAt:
+    def at(self, version: VersionName) -> VolumeAt:
         """A version for reading: ``listdir``, ``read_file`` and so on. NotFoundError at its first
         use."""
         return VolumeAt(self, version)
@@ -109,7 +109,7 @@ class Historical(Readable):
             return [_describe(row, tags.get(row.version, [])) for row in rows]
 
     @blocking
-    def diff(self, old: Named, new: Named = "head") -> list[FileChange]:
+    def diff(self, old: VersionName, new: VersionName = "head") -> list[FileChange]:
         """The paths that differ between two versions, in order. NotFoundError."""
         with self.at(old)._reading() as a, self.at(new)._reading() as b:
             changes = iter_changes(a.reader.get_tree, a.snapshot, b.snapshot)
@@ -118,7 +118,7 @@ class Historical(Readable):
     # --- naming ----------------------------------------------------------
 
     @blocking
-    def tag(self, name: str, version: Named = "head", *, move: bool = False) -> int:
+    def tag(self, name: str, version: VersionName = "head", *, move: bool = False) -> int:
         """Name a version, which then never expires, and return its number.
 
         InvalidError for a bad name; AlreadyExistsError if the tag names another version and

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, ClassVar, Self
 
 from volfs.api import mount_rules
-from volfs.api.batch_upload import BatchUpload, LocalPath
+from volfs.api.batch_upload import AnyPath, BatchUpload
 from volfs.api.client import Client, default_environment, find_client
 from volfs.api.deprecated import warn_of
 from volfs.api.known_volumes import KnownVolumes, get_record
@@ -127,7 +127,7 @@ class NetworkFileSystem(NamedHandle):
     @blocking
     def add_local_file(
         self,
-        local_path: LocalPath,
+        local_path: AnyPath,
         remote_path: str | PurePosixPath | None = None,
         progress_cb: Advance | None = None,
     ) -> int:
@@ -143,7 +143,7 @@ class NetworkFileSystem(NamedHandle):
     @blocking
     def add_local_dir(
         self,
-        local_path: LocalPath,
+        local_path: AnyPath,
         remote_path: str | PurePosixPath | None = None,
         progress_cb: Advance | None = None,
     ) -> None:

@@ -7,7 +7,7 @@ import os
 import sys
 from typing import BinaryIO
 
-from volfs.api.batch_upload import BatchUpload, LocalPath
+from volfs.api.batch_upload import AnyPath, BatchUpload
 from volfs.api.changing import Changeable
 from volfs.api.deprecated import BLOCKING, warn_of
 from volfs.api.reading import Readable, path_errors
@@ -23,7 +23,7 @@ class OlderNames(Changeable, Readable):
     @blocking
     def put_file(
         self,
-        local_file: LocalPath | BinaryIO,
+        local_file: AnyPath | BinaryIO,
         remote_path: str,
         *,
         progress: bool | None = None,
@@ -36,7 +36,7 @@ class OlderNames(Changeable, Readable):
     @blocking
     def put_directory(
         self,
-        local_path: LocalPath,
+        local_path: AnyPath,
         remote_path: str,
         *,
         pattern: str | None = None,
@@ -55,7 +55,7 @@ class OlderNames(Changeable, Readable):
         return BatchUpload(self._upload, force=True, report=_show if progress else report_nothing)
 
     @blocking
-    def get_file(self, remote_path: str, local_file: LocalPath | BinaryIO) -> None:
+    def get_file(self, remote_path: str, local_file: AnyPath | BinaryIO) -> None:
         """Write a file to a local file, into a local directory, or to a file object.
 
         FileNotFoundError; LocalFileError.

@@ -36,7 +36,7 @@ R = TypeVar("R", bound="ResourceHandle")
 HEARTBEAT = EPHEMERAL_NS / 1e9 / 3
 """Seconds between two renewals of an ephemeral resource by its owner."""
 
-Find = Callable[["ResourceHandle"], Resource]
+FindResource = Callable[["ResourceHandle"], Resource]
 
 
 class KnownResources(Protocol):
@@ -88,7 +88,7 @@ class ResourceHandle(HasDashboard, OlderConstructors):
         )
 
     @classmethod
-    def _make(cls, find: Find, client: Client | None, name: str | None, where: str) -> Self:
+    def _make(cls, find: FindResource, client: Client | None, name: str | None, where: str) -> Self:
         handle = object.__new__(cls)
         handle._find = find
         handle._client = client
@@ -101,7 +101,7 @@ class ResourceHandle(HasDashboard, OlderConstructors):
 
     @classmethod
     def _make_named(
-        cls, find: Find, client: Client | None, name: str, environment_name: str | None
+        cls, find: FindResource, client: Client | None, name: str, environment_name: str | None
     ) -> Self:
         """As ``_make``. Without an environment, the handle belongs to the environment of the app
         that uses it."""
@@ -110,7 +110,7 @@ class ResourceHandle(HasDashboard, OlderConstructors):
         handle._environment = environment_name or None
         return handle
 
-    _find: Find
+    _find: FindResource
     _client: Client | None
     _name: str | None
     _where: str

@@ -12,13 +12,13 @@ from volfs.api import mount_rules
 from volfs.api.client import Client, default_environment, find_client
 from volfs.api.commits import Commit, Overridden, to_merge_commit
 from volfs.api.deprecated import warn_of
-from volfs.api.history import Historical, Named
+from volfs.api.history import Historical, VersionName
 from volfs.api.known_volumes import KnownVolumes, get_record, to_resource
 from volfs.api.older_names import OlderNames
 from volfs.api.own_mounts import get_own_mount
 from volfs.api.resource import (
     Ephemeral,
-    Find,
+    FindResource,
     KnownResources,
     NamedResources,
     ResourceHandle,
@@ -98,7 +98,7 @@ class Volume(ResourceHandle, OlderNames, Historical):
     @classmethod
     def _make(
         cls,
-        find: Find,
+        find: FindResource,
         client: Client | None,
         name: str | None,
         where: str,
@@ -231,7 +231,7 @@ class Volume(ResourceHandle, OlderNames, Historical):
 
     @blocking
     def fork(
-        self, new_name: str, version: Named = "head", *, environment_name: str | None = None
+        self, new_name: str, version: VersionName = "head", *, environment_name: str | None = None
     ) -> Self:
         """Make a new Volume whose version 1 is a version of this one, at once and without a copy.
 

@@ -20,9 +20,8 @@ from volfs.errors import (
     StaleInodeError,
 )
 from volfs.model.names import join_path
+from volfs.model.objects import Buffer
 from volfs.model.text import show
-
-Buffer = bytes | bytearray | memoryview
 
 
 class BucketObjectReader(Protocol):

@@ -12,7 +12,7 @@ from volfs.bucketfs.names import Facts, to_facts
 from volfs.bucketfs.staged import Staged, StagedPiece
 from volfs.buckets.access import Bucket
 from volfs.buckets.multipart import PARTS_MAX, Multipart
-from volfs.buckets.objects import Data, ObjectInfo
+from volfs.buckets.objects import ObjectInfo
 from volfs.errors import (
     BaseObjectLostError,
     ObjectChangedError,
@@ -21,6 +21,7 @@ from volfs.errors import (
     OverriddenError,
     StoreUnavailableError,
 )
+from volfs.model.objects import Buffer
 from volfs.model.text import show
 
 log = logging.getLogger(__name__)
@@ -31,7 +32,7 @@ PART = 8 << 20
 PARTS_AT_ONCE = 4
 _ROUND = 1 << 20
 
-ReadObject = Callable[[int, int], Data]
+ReadObject = Callable[[int, int], Buffer]
 """A read of the object that a file lay over: offset and length in bytes."""
 
 
@@ -62,7 +63,7 @@ class UploadSource(NamedTuple):
                 found += self._read_piece(piece.is_local, first, last)
         return found
 
-    def _read_piece(self, is_local: bool, start: int, end: int) -> Data:
+    def _read_piece(self, is_local: bool, start: int, end: int) -> Buffer:
         if is_local or self.read_object is None:
             return self.staged.read(start, end)
         try:
@@ -99,14 +100,14 @@ def upload(bucket: Bucket, key: str, source: UploadSource, if_replaced: IfReplac
         return upload_over(bucket, key, data, if_replaced)
 
 
-def upload_over(bucket: Bucket, key: str, data: Data, if_replaced: IfReplaced) -> Facts:
+def upload_over(bucket: Bucket, key: str, data: Buffer, if_replaced: IfReplaced) -> Facts:
     """Upload an object in the place of another one than the file was written over.
     OverriddenError if that is to be refused."""
     _meet_another(key, if_replaced)
     return to_facts(bucket.put(key, data))
 
 
-def put_checked(bucket: Bucket, key: str, data: Data, base: Facts | None) -> ObjectInfo:
+def put_checked(bucket: Bucket, key: str, data: Buffer, base: Facts | None) -> ObjectInfo:
     """Upload an object over ``base`` and no other. ObjectExistsError, ObjectChangedError."""
     if base is None:
         return bucket.put(key, data, create=True)

@@ -11,7 +11,7 @@ from contextlib import suppress
 
 import trio
 
-from volfs.bucketfs.files import Buffer, FileHandle, Handles, close_reader
+from volfs.bucketfs.files import FileHandle, Handles, close_reader
 from volfs.bucketfs.names import Facts
 from volfs.bucketfs.nodes import DirectoryNode, FileNode
 from volfs.bucketfs.small_uploads import upload_small
@@ -22,6 +22,7 @@ from volfs.bucketfs.turns import Turns
 from volfs.bucketfs.uploads import IfReplaced, UploadSource, make_source, upload
 from volfs.buckets.access import Bucket
 from volfs.errors import NotPermittedError, VolfsError
+from volfs.model.objects import Buffer
 from volfs.model.text import describe_error
 
 log = logging.getLogger(__name__)

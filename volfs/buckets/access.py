@@ -18,7 +18,6 @@ from volfs.buckets.objects import (
     BATCH,
     AbandonedUpload,
     Condition,
-    Data,
     Door,
     ObjectInfo,
     Page,
@@ -26,6 +25,7 @@ from volfs.buckets.objects import (
 )
 from volfs.buckets.writing import BegunPut, MarkedPut, put_marked
 from volfs.errors import InvalidPathError, ObjectChangedError, VolfsError
+from volfs.model.objects import Buffer
 from volfs.system.world import REAL, World
 
 PAGE = 1000
@@ -74,14 +74,14 @@ class Bucket:
         name = self._name(key)
         return self._strip(self._caller.ask("HEAD", key, lambda t: self.door.head(name, t)).info)
 
-    def get(self, key: str, *, etag: str | None = None) -> tuple[ObjectInfo, Data]:
+    def get(self, key: str, *, etag: str | None = None) -> tuple[ObjectInfo, Buffer]:
         """A whole object. ObjectNotFoundError, ObjectChangedError."""
         name = self._name(key)
         info, data = self._caller.ask("GET", key, lambda t: self.door.get(name, None, etag, t))
         self._check_etag(key, info, etag)
         return self._strip(info), data
 
-    def get_range(self, key: str, offset: int, length: int, *, etag: str | None = None) -> Data:
+    def get_range(self, key: str, offset: int, length: int, *, etag: str | None = None) -> Buffer:
         """The bytes from ``offset`` on; fewer than ``length`` only at the object's end.
 
         With ``etag``, a replaced object is an ObjectChangedError, and its bytes are never
@@ -133,7 +133,7 @@ class Bucket:
     # --- writing ----------------------------------------------------------------
 
     def put(
-        self, key: str, data: Data, *, create: bool = False, etag: str | None = None
+        self, key: str, data: Buffer, *, create: bool = False, etag: str | None = None
     ) -> ObjectInfo:
         """Write a whole object. It is there when this returns.
 
@@ -171,7 +171,7 @@ class Bucket:
     # it is, because it says whether the request may have been carried out; ``to_error`` makes the
     # error of the table.
 
-    def create_once(self, key: str, data: Data, seconds: float) -> ObjectInfo:
+    def create_once(self, key: str, data: Buffer, seconds: float) -> ObjectInfo:
         """Send one create-only write, whose answer may take ``seconds``. ``RequestFailure``."""
         name = self._name(key)
         return self._strip(
@@ -183,7 +183,7 @@ class Bucket:
             )
         )
 
-    def get_once(self, key: str, seconds: float) -> Data:
+    def get_once(self, key: str, seconds: float) -> Buffer:
         """Ask once for a whole object. ``RequestFailure``."""
         name = self._name(key)
         return self._caller.send_once(

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 from urllib.parse import quote
 
-from volfs.buckets.objects import Data
+from volfs.model.objects import Buffer
 
 SAFE = "-_.~"
 
@@ -18,7 +18,7 @@ class WireRequest(NamedTuple):
     path: str
     query: dict[str, str]
     headers: dict[str, str]
-    body: Data = b""
+    body: Buffer = b""
 
     @property
     def target(self) -> str:
@@ -30,7 +30,7 @@ class Reply(NamedTuple):
     status: int
     headers: Mapping[str, str]
     """Header names in any case."""
-    data: Data
+    data: Buffer
     """The body, as it was received."""
 
     @property

@@ -8,9 +8,10 @@ from types import TracebackType
 
 from volfs.buckets.answers import FailureKind, RequestFailure, to_error
 from volfs.buckets.calls import RequestSender
-from volfs.buckets.objects import Condition, Data, Door, ObjectInfo
+from volfs.buckets.objects import Condition, Door, ObjectInfo
 from volfs.buckets.writing import find_head, make_mark, to_uncertain
 from volfs.errors import InvalidError, VolfsError
+from volfs.model.objects import Buffer
 
 _PERHAPS_DONE = (FailureKind.NO_UPLOAD, FailureKind.EXISTS, FailureKind.CHANGED)
 """What a service answers to a completion that comes twice."""
@@ -54,7 +55,7 @@ class Multipart:
     def _key(self) -> str:
         return self._name[self._cut :]
 
-    def put_part(self, number: int, data: Data) -> None:
+    def put_part(self, number: int, data: Buffer) -> None:
         """Put part 1, 2 …; each has at least 5 MiB, except the last. A part may be put again."""
         if not 1 <= number <= PARTS_MAX:
             raise InvalidError(f"part {number}: parts have the numbers 1 to {PARTS_MAX}")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import NamedTuple, Protocol
 
-Data: TypeAlias = bytes | bytearray | memoryview
+from volfs.model.objects import Buffer
 
 
 class ObjectInfo(NamedTuple):
@@ -101,12 +101,12 @@ class Door(Protocol):
 
     def get(
         self, key: str, span: tuple[int, int] | None, etag: str | None, timeout: float
-    ) -> tuple[ObjectInfo, Data]:
+    ) -> tuple[ObjectInfo, Buffer]:
         """The bytes of ``span`` (offset and length), or all. ``size`` is that of the whole
         object."""
 
     def put(
-        self, key: str, data: Data, condition: Condition, mark: str, timeout: float
+        self, key: str, data: Buffer, condition: Condition, mark: str, timeout: float
     ) -> ObjectInfo:
         """Write a whole object. ``head`` returns its ``mark`` afterwards; empty for none."""
 
@@ -141,7 +141,7 @@ class Door(Protocol):
     def begin_multipart(self, key: str, mark: str, timeout: float) -> str:
         """Begin an upload, and return its name."""
 
-    def put_part(self, key: str, upload: str, number: int, data: Data, timeout: float) -> str:
+    def put_part(self, key: str, upload: str, number: int, data: Buffer, timeout: float) -> str:
         """Put a part, and return the text by which ``complete`` knows it."""
 
     def complete(

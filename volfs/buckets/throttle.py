@@ -19,7 +19,7 @@ GROWTH = 1.0
 IN_A_ROW, WITHIN, PROBE = 3, 10.0, 5.0
 PAUSE_FIRST, PAUSE_MOST = 0.1, 5.0
 
-Clock = Callable[[], float]
+ReadSeconds = Callable[[], float]
 WaitFor = Callable[[threading.Condition, Callable[[], bool], float], bool]
 
 
@@ -27,7 +27,7 @@ class Throttle:
     """A limit on the requests of one bucket that are on their way."""
 
     def __init__(
-        self, clock: Clock = time.monotonic, wait_for: WaitFor = threading.Condition.wait_for
+        self, clock: ReadSeconds = time.monotonic, wait_for: WaitFor = threading.Condition.wait_for
     ) -> None:
         self._clock = clock
         self._wait_for = wait_for
@@ -101,7 +101,7 @@ class Outage:
     that time is never away.
     """
 
-    def __init__(self, clock: Clock = time.monotonic) -> None:
+    def __init__(self, clock: ReadSeconds = time.monotonic) -> None:
         self._clock = clock
         self._lock = threading.Lock()
         self._failures = 0

@@ -20,8 +20,8 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from volfs.buckets.answers import FailureKind, RequestFailure
 from volfs.buckets.http_exchange import Exchange, is_usable, write_request
 from volfs.buckets.http_values import Reply, WireRequest, with_length
-from volfs.buckets.objects import Data
 from volfs.buckets.proxies import HttpProxy
+from volfs.model.objects import Buffer
 from volfs.system.slabs import Slabs
 
 CONNECT_TIMEOUT = 10.0
@@ -175,7 +175,7 @@ class Wire:
 
     def _read_body(
         self, request: WireRequest, answer: urllib3.BaseHTTPResponse, end: float
-    ) -> Data:
+    ) -> Buffer:
         if request.method == "HEAD":
             return b""
         length = answer.headers.get("content-length")
@@ -298,7 +298,7 @@ def _say(error: trouble.HTTPError) -> str:
     return ""
 
 
-def _iter_pieces(body: Data, end: float) -> Iterator[memoryview]:
+def _iter_pieces(body: Buffer, end: float) -> Iterator[memoryview]:
     """A body in pieces, because the time limit of a socket covers everything that is sent with one
     call."""
     view = memoryview(body)

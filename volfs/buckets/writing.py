@@ -10,8 +10,9 @@ import secrets
 
 from volfs.buckets.answers import FailureKind, RequestFailure, to_error
 from volfs.buckets.calls import ATTEMPT, BegunCall, RequestSender
-from volfs.buckets.objects import Condition, Data, Door, ObjectHead, ObjectInfo, PendingPut
+from volfs.buckets.objects import Condition, Door, ObjectHead, ObjectInfo, PendingPut
 from volfs.errors import StoreUncertainError
+from volfs.model.objects import Buffer
 
 _OWN_REMEDY = (FailureKind.EXPIRED, FailureKind.REGION)
 """Refusals for which a door has a remedy of its own, when it sends the request itself."""
@@ -25,7 +26,7 @@ class MarkedPut:
     """One write under a condition, with all its attempts. They have one mark."""
 
     def __init__(
-        self, caller: RequestSender, door: Door, name: str, data: Data, condition: Condition
+        self, caller: RequestSender, door: Door, name: str, data: Buffer, condition: Condition
     ) -> None:
         self._caller = caller
         self._door = door
@@ -188,7 +189,7 @@ def to_uncertain(failure: RequestFailure, what: str) -> StoreUncertainError:
 
 
 def put_marked(
-    caller: RequestSender, door: Door, name: str, data: Data, condition: Condition
+    caller: RequestSender, door: Door, name: str, data: Buffer, condition: Condition
 ) -> ObjectInfo:
     """Write under a condition. ObjectExistsError, ObjectChangedError, StoreUncertainError."""
     return MarkedPut(caller, door, name, data, condition).run()

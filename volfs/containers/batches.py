@@ -13,7 +13,7 @@ from volfs.containers.pickling import dump
 from volfs.containers.remote_errors import dump_fault
 from volfs.errors import InvalidError
 
-Bound = dict[int, inspect.BoundArguments]
+BoundCalls = dict[int, inspect.BoundArguments]
 
 
 def run_batch(service: Service, batch: InvokeBatch, wait_for: Callable[[Any], Any]) -> bytes:
@@ -25,7 +25,7 @@ def run_batch(service: Service, batch: InvokeBatch, wait_for: Callable[[Any], An
     """
     signature = inspect.signature(service.get_bound(batch.method))
     outcomes = [Outcome(b"")] * len(batch.arguments)
-    bound: Bound = {}
+    bound: BoundCalls = {}
     for number, arguments in enumerate(batch.arguments):
         try:
             bound[number] = _bind(signature, arguments, batch.method)
@@ -63,7 +63,7 @@ def _call(
     service: Service,
     method: str,
     signature: inspect.Signature,
-    bound: Bound,
+    bound: BoundCalls,
     wait_for: Callable[[Any], Any],
 ) -> list[Outcome]:
     """Call the function with a list for each parameter, and return the outcome of each call."""

@@ -18,7 +18,7 @@ EMPTY = ""
 """The source that means a new directory in memory."""
 ARGUMENTS_MAX = 8500
 """The most arguments that we pass; bwrap takes 9000."""
-FileType = Literal["directory", "link", "other"]
+HostFileType = Literal["directory", "link", "other"]
 
 
 class Host(Protocol):
@@ -27,7 +27,7 @@ class Host(Protocol):
     def resolve(self, path: str) -> str:
         """The path without symbolic links, as far as it exists."""
 
-    def find_type(self, path: str) -> FileType | None: ...
+    def find_type(self, path: str) -> HostFileType | None: ...
     def list_names(self, path: str) -> list[str]: ...
     def read_link(self, path: str) -> str: ...
     def read_mode(self, path: str) -> int: ...

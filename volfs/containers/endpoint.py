@@ -6,8 +6,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-Kind = Literal["asgi_app", "wsgi_app", "fastapi_endpoint", "web_server"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
+EndpointKind = Literal["asgi_app", "wsgi_app", "fastapi_endpoint", "web_server"]
+KINDS: tuple[EndpointKind, ...] = get_args(EndpointKind)
 
 ENDPOINT = "__volfs_endpoint__"
 """The attribute of a function that holds its ``Endpoint``."""
@@ -17,7 +17,7 @@ ENDPOINT = "__volfs_endpoint__"
 class Endpoint:
     """The kind of an endpoint's function, and how the endpoint is reached."""
 
-    kind: Kind
+    kind: EndpointKind
     method: str = "GET"
     docs: bool = False
     port: int = 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 
-from volfs.containers.bwrap_layout import FileType
+from volfs.containers.bwrap_layout import HostFileType
 from volfs.errors import MountError
 
 
@@ -15,7 +15,7 @@ class LocalHost:
     def resolve(self, path: str) -> str:
         return os.path.realpath(path)
 
-    def find_type(self, path: str) -> FileType | None:
+    def find_type(self, path: str) -> HostFileType | None:
         try:
             mode = os.lstat(path).st_mode
         except OSError:  # a dead mount counts as absent

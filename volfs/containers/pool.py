@@ -63,8 +63,8 @@ class Call:
         return self.message.method
 
 
-Sent = Invoke | InvokeBatch | HandleRequest
-Batch = tuple[Call, ...]
+SentCall = Invoke | InvokeBatch | HandleRequest
+Calls = tuple[Call, ...]
 """Calls that a container runs as one. A function that is not batched has batches of one call."""
 
 
@@ -86,7 +86,7 @@ class Pool:
         self._start = start
         self._changed = threading.Condition()
         self._pending: Gathering[Call] = Gathering()
-        self._running: dict[Running, set[Batch]] = {}
+        self._running: dict[Running, set[Calls]] = {}
         self._orphans: dict[Running, list[Orphan]] = {}
         """For each container that died with calls: the calls to end, or to run again, once it has
         ended."""
@@ -226,14 +226,14 @@ class Pool:
                 if orphan.fault is None:
                     self._queue_again(orphan.call)
 
-    def _run_apart(self, running: Running, batch: Batch) -> None:
+    def _run_apart(self, running: Running, batch: Calls) -> None:
         """Run a batch in a thread of its own, if the machine gives us one."""
         try:
             threading.Thread(target=self._run, args=(running, batch), daemon=True).start()
         except RuntimeError:
             self._run(running, batch)
 
-    def _take(self, running: Running) -> Batch:
+    def _take(self, running: Running) -> Calls:
         """Wait for the next batch for a container; an empty batch if the container is to end."""
         batches = self._running[running]
         end = time.monotonic() + self.options.idle
@@ -260,7 +260,7 @@ class Pool:
 
     # --- calls -----------------------------------------------------------
 
-    def _run(self, running: Running, batch: Batch) -> None:
+    def _run(self, running: Running, batch: Calls) -> None:
         try:
             self._end_calls(running, batch, self._get_outcomes(running, batch))
         except CallFailedError as error:
@@ -272,7 +272,7 @@ class Pool:
                 self._running[running].discard(batch)
                 self._changed.notify_all()
 
-    def _end_calls(self, running: Running, batch: Batch, outcomes: Sequence[Outcome]) -> None:
+    def _end_calls(self, running: Running, batch: Calls, outcomes: Sequence[Outcome]) -> None:
         if any(outcome.is_failure for outcome in outcomes):
             running.kill_if_broken()
         for call, outcome in zip(batch, outcomes, strict=True):
@@ -281,7 +281,7 @@ class Pool:
             else:
                 call.answer.finish(outcome.body)
 
-    def _get_outcomes(self, running: Running, batch: Batch) -> Sequence[Outcome]:
+    def _get_outcomes(self, running: Running, batch: Calls) -> Sequence[Outcome]:
         """Run a batch and return the outcome of each call. CallFailedError for an error of the
         whole batch."""
         first = batch[0].message
@@ -292,7 +292,7 @@ class Pool:
         message = InvokeBatch(first.method, arguments, first.call_id)
         return load_outcomes(self._get_result(running, batch, message))
 
-    def _get_result(self, running: Running, batch: Batch, message: Sent) -> bytes:
+    def _get_result(self, running: Running, batch: Calls, message: SentCall) -> bytes:
         """Run a batch, and return its result once what the calls wrote is committed.
         CallFailedError; VolfsError of the commit."""
         try:
@@ -303,7 +303,7 @@ class Pool:
         running.commit_changes()
         return body
 
-    def _await_result(self, running: Running, batch: Batch, message: Sent) -> bytes:
+    def _await_result(self, running: Running, batch: Calls, message: SentCall) -> bytes:
         """Run a batch and return its result. CallFailedError, also after the timeout."""
         relay = _Relay(batch[0].answer)
         first = batch[0].answer
@@ -396,7 +396,7 @@ class _Relay(Answer):
         self._caller.add(item)
 
 
-def _cancel_if_unwanted(batch: Batch, relay: _Relay) -> None:
+def _cancel_if_unwanted(batch: Calls, relay: _Relay) -> None:
     """Cancel a batch if all of its calls are cancelled; else fail the cancelled calls, and let the
     batch go on."""
     cancelled = [call for call in batch if call.answer.is_cancelled]

@@ -24,9 +24,10 @@ from volfs.containers.loop import Loop
 from volfs.containers.messages import HandleRequest, Receive, Service, encode
 from volfs.errors import InvalidError
 
-Message = MutableMapping[str, Any]
-App = Callable[
-    [Message, Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]], Any
+AsgiMessage = MutableMapping[str, Any]
+AsgiApp = Callable[
+    [AsgiMessage, Callable[[], Awaitable[AsgiMessage]], Callable[[AsgiMessage], Awaitable[None]]],
+    Any,
 ]
 _THREADS = 1000
 _INSTALL = "pip install 'volfs[serve]', or have the function's image install it"
@@ -36,7 +37,7 @@ _INSTALL = "pip install 'volfs[serve]', or have the function's image install it"
 class _Started:
     """An application that has been started, and the state of its lifespan."""
 
-    app: App
+    app: AsgiApp
     lifespan: Any
 
 
@@ -78,11 +79,11 @@ class WebApps:
             self._loop.run(started.lifespan.shutdown())
 
 
-async def _run(app: App, scope: Message, exchange: _Exchange) -> None:
+async def _run(app: AsgiApp, scope: AsgiMessage, exchange: _Exchange) -> None:
     await app(scope, exchange.receive, exchange.send)
 
 
-async def _start_lifespan(app: App) -> Any:
+async def _start_lifespan(app: AsgiApp) -> Any:
     from uvicorn import Config
     from uvicorn.lifespan.on import LifespanOn
 
@@ -108,19 +109,19 @@ class _Exchange:
         self._runner = runner
         self._senders = senders
 
-    async def receive(self) -> Message:
+    async def receive(self) -> AsgiMessage:
         loop = asyncio.get_running_loop()
         arrived = asyncio.Event()
         answer = self._runner.call(encode(Receive(self._call_id)))
         answer.when_done(partial(_wake, loop, arrived))
         await arrived.wait()
         try:
-            message: Message = pickle.loads(answer.wait())
+            message: AsgiMessage = pickle.loads(answer.wait())
         except CallFailedError:  # the program is ending
             return {"type": "http.disconnect"}
         return message
 
-    async def send(self, message: Message) -> None:
+    async def send(self, message: AsgiMessage) -> None:
         """Send a message of the application. Waits for a client that does not read; other requests
         go on."""
         body = pickle.dumps(dict(message))
@@ -139,7 +140,7 @@ def _wake(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
 # --- making applications ----------------------------------------------------
 
 
-def make_app(endpoint: Endpoint, function: Callable[..., Any]) -> App:
+def make_app(endpoint: Endpoint, function: Callable[..., Any]) -> AsgiApp:
     """The application that answers the requests to an endpoint. Raises InvalidError, and what the
     function raises."""
     if endpoint.kind == "fastapi_endpoint":
@@ -153,7 +154,7 @@ def make_app(endpoint: Endpoint, function: Callable[..., Any]) -> App:
     return _wrap_wsgi(made) if endpoint.kind == "wsgi_app" else made
 
 
-def _wrap_wsgi(application: Any) -> App:
+def _wrap_wsgi(application: Any) -> AsgiApp:
     try:
         from a2wsgi import WSGIMiddleware
     except ImportError as error:
@@ -162,7 +163,7 @@ def _wrap_wsgi(application: Any) -> App:
     return wrapped  # type: ignore[no-any-return]
 
 
-def _make_fastapi_app(endpoint: Endpoint, function: Callable[..., Any]) -> App:
+def _make_fastapi_app(endpoint: Endpoint, function: Callable[..., Any]) -> AsgiApp:
     """An application with one route, open to pages of every origin, as on Modal."""
     try:
         from fastapi import FastAPI

@@ -13,12 +13,11 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from volfs.control.mounts import MountPoint, list_mount_points, list_mounts_beside
-from volfs.daemon.busy import describe_process, inside
+from volfs.daemon.busy import Device, describe_process, inside
 from volfs.model.text import show, to_bytes
 from volfs.system.namespaces import find_namespace, list_pids
 from volfs.vfs.checkout_plan import Attached
 
-Device = tuple[int, int]
 _LAYERS = re.compile(r"[,:=]")
 
 

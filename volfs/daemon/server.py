@@ -41,7 +41,7 @@ ANSWER_TIMEOUT = 60.0
 """Seconds for a client to read its answer."""
 LOOK_AGAIN = 0.2
 """Seconds after an error until connections are accepted again."""
-Handle = Callable[[Request], Awaitable[msgspec.Struct]]
+AnswerRequest = Callable[[Request], Awaitable[msgspec.Struct]]
 
 
 def listen(path: Path) -> trio.SocketListener:
@@ -115,7 +115,7 @@ async def _accept(listener: trio.SocketListener, room: _Room) -> trio.SocketStre
 
 async def serve(
     listener: trio.SocketListener,
-    handle: Handle,
+    handle: AnswerRequest,
     finished: trio.Event,
     connections: int = CONNECTIONS,
 ) -> None:
@@ -170,7 +170,7 @@ class _End:
             self._scopes.discard(scope)
 
 
-async def _answer(stream: trio.SocketStream, handle: Handle, room: _Room, end: _End) -> None:
+async def _answer(stream: trio.SocketStream, handle: AnswerRequest, room: _Room, end: _End) -> None:
     body = await _make_answer(stream, handle, room, end)
     if body is None:
         return
@@ -182,7 +182,7 @@ async def _answer(stream: trio.SocketStream, handle: Handle, room: _Room, end: _
 
 
 async def _make_answer(
-    stream: trio.SocketStream, handle: Handle, room: _Room, end: _End
+    stream: trio.SocketStream, handle: AnswerRequest, room: _Room, end: _End
 ) -> bytes | None:
     """The answer to the caller, whatever fails; None if the caller has gone, or is cut off."""
     try:

@@ -19,7 +19,7 @@ from volfs.model.text import show
 PRIVATE = 0o077
 
 
-class Need(NamedTuple):
+class KernelLimit(NamedTuple):
     """A limit of the kernel, and the least value that a mount needs."""
 
     limit: int
@@ -29,9 +29,9 @@ class Need(NamedTuple):
 
 
 NEEDS = (
-    Need(resource.RLIMIT_NOFILE, 256, "open files", "-n"),
-    Need(resource.RLIMIT_FSIZE, 1 << 34, "the size of a file", "-f"),
-    Need(resource.RLIMIT_AS, 1 << 42, "address space, which an index maps", "-v"),
+    KernelLimit(resource.RLIMIT_NOFILE, 256, "open files", "-n"),
+    KernelLimit(resource.RLIMIT_FSIZE, 1 << 34, "the size of a file", "-f"),
+    KernelLimit(resource.RLIMIT_AS, 1 << 42, "address space, which an index maps", "-v"),
 )
 IGNORED = (
     signal.SIGUSR1,
@@ -83,7 +83,7 @@ def _suffices(limit: int, least: int) -> bool:
     return soft == resource.RLIM_INFINITY or soft >= least
 
 
-def _raise(need: Need) -> None:
+def _raise(need: KernelLimit) -> None:
     """Raise a limit to what is allowed, or beyond it, as root may."""
     _, hard = resource.getrlimit(need.limit)
     for wanted in ((hard, hard), (need.least, max(hard, need.least))):

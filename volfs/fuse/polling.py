@@ -22,10 +22,10 @@ PATIENCE = 80e-6
 FAIRNESS = 32
 """The most requests between two turns of the other tasks."""
 
-Wait = Callable[[], Awaitable[bool]]
+WaitForRequest = Callable[[], Awaitable[bool]]
 
 
-_wait_in_loop: Wait = pyfuse3._wait_fuse_readable  # type: ignore[attr-defined]
+_wait_in_loop: WaitForRequest = pyfuse3._wait_fuse_readable  # type: ignore[attr-defined]
 
 
 def install(
@@ -47,7 +47,9 @@ def install(
     pyfuse3._wait_fuse_readable = wait_prepared  # type: ignore[attr-defined]
 
 
-def make_wait(device: int, wait_in_loop: Wait, is_busy: Callable[[], bool] = lambda: False) -> Wait:
+def make_wait(
+    device: int, wait_in_loop: WaitForRequest, is_busy: Callable[[], bool] = lambda: False
+) -> WaitForRequest:
     """Make an awaitable that is True once ``device`` can be read, and False if ``wait_in_loop``
     is.
 

@@ -21,17 +21,17 @@ from prometheus_client.registry import Collector
 
 from volfs.errors import VolfsError
 from volfs.metrics.hosts_named import is_expected_host
-from volfs.metrics.looking import SeenMount, look
-from volfs.metrics.numbers import FAMILIES, Family, Key, Numbers, Totals
+from volfs.metrics.metric_numbers import FAMILIES, Family, MountTotals, NumberKey, NumbersByKey
+from volfs.metrics.seen_mounts import SeenMount, look
 from volfs.metrics.store_numbers import STORE_FAMILIES, count_stores
-from volfs.metrics.stores import Watch, is_ours
+from volfs.metrics.stores import StoreWatch, is_ours
 
 STORES = 1.0
 """Seconds that a scrape waits for stores to be measured. What comes later is in the next one."""
 FIRST = 20.0
 """Seconds for the only measurement of a process that ends after it."""
-Start = Callable[..., Any]
-App = Callable[[dict[str, Any], Start], Iterable[bytes]]
+StartResponse = Callable[..., Any]
+WsgiApp = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
 
 
 class MountCollector(Collector):
@@ -41,7 +41,7 @@ class MountCollector(Collector):
         """``store`` is measured in any case, if it belongs to this user."""
         self._store = store
         self._patience = patience
-        self._totals, self._watch = Totals(), Watch()
+        self._totals, self._watch = MountTotals(), StoreWatch()
         self._lock = threading.Lock()
 
     def collect(self) -> Iterator[Metric]:
@@ -71,9 +71,9 @@ def is_ours_safe(url: str) -> bool:
         return False
 
 
-def to_metrics(numbers: Numbers) -> Iterator[Metric]:
+def to_metrics(numbers: NumbersByKey) -> Iterator[Metric]:
     """The numbers as prometheus_client takes them, in the order of the families."""
-    by_family: dict[Family, list[tuple[Key, float]]] = defaultdict(list)
+    by_family: dict[Family, list[tuple[NumberKey, float]]] = defaultdict(list)
     for key, number in numbers.items():
         by_family[key.family].append((key, number))
     for family in (*FAMILIES, *STORE_FAMILIES):
@@ -81,7 +81,7 @@ def to_metrics(numbers: Numbers) -> Iterator[Metric]:
             yield _to_metric(family, by_family[family])
 
 
-def _to_metric(family: Family, found: list[tuple[Key, float]]) -> Metric:
+def _to_metric(family: Family, found: list[tuple[NumberKey, float]]) -> Metric:
     if family.kind == "histogram":
         return _to_histogram(family, found)
     kind = CounterMetricFamily if family.kind == "counter" else GaugeMetricFamily
@@ -91,7 +91,7 @@ def _to_metric(family: Family, found: list[tuple[Key, float]]) -> Metric:
     return metric
 
 
-def _to_histogram(family: Family, found: list[tuple[Key, float]]) -> Metric:
+def _to_histogram(family: Family, found: list[tuple[NumberKey, float]]) -> Metric:
     metric = HistogramMetricFamily(family.name, family.help, labels=family.labels)
     parts: dict[tuple[str, ...], dict[str, float]] = defaultdict(dict)
     for key, number in found:
@@ -137,11 +137,11 @@ def _class_for(host: str) -> type[ThreadingWSGIServer]:
     return type("MetricsServer", (ThreadingWSGIServer,), made)
 
 
-def guard(app: App, host: str, allowed: frozenset[str]) -> App:
+def guard(app: WsgiApp, host: str, allowed: frozenset[str]) -> WsgiApp:
     """The app, for ``/metrics`` alone, and for requests that name a host that is ours: a page of
     another origin whose name leads here gets nothing."""
 
-    def answer(environ: dict[str, Any], start: Start) -> Iterable[bytes]:
+    def answer(environ: dict[str, Any], start: StartResponse) -> Iterable[bytes]:
         if not is_expected_host(environ.get("HTTP_HOST", ""), host, allowed):
             return _refuse(start, "403 Forbidden", "another host; see --allow-host\n")
         if environ.get("PATH_INFO") != "/metrics":
@@ -151,6 +151,6 @@ def guard(app: App, host: str, allowed: frozenset[str]) -> App:
     return answer
 
 
-def _refuse(start: Start, status: str, why: str) -> list[bytes]:
+def _refuse(start: StartResponse, status: str, why: str) -> list[bytes]:
     start(status, [("Content-Type", "text/plain; charset=utf-8")])
     return [why.encode()]

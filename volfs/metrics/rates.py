@@ -8,7 +8,7 @@ from typing import NamedTuple
 import msgspec
 
 from volfs.control.protocol import ActivityCounts, MountStatus, RequestTimes
-from volfs.metrics.looking import SeenMount
+from volfs.metrics.seen_mounts import SeenMount
 
 
 class OperationRate(NamedTuple):

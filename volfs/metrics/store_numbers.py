@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from volfs.metrics.numbers import Family, Key, Kind, Numbers
-from volfs.metrics.stores import Measurement, StoreFacts
+from volfs.metrics.metric_numbers import Family, NumberKey, NumberKind, NumbersByKey
+from volfs.metrics.stores import FoundStore, Measurement
 from volfs.model.text import show
 
 
-def _f(name: str, kind: Kind, help: str) -> Family:
+def _f(name: str, kind: NumberKind, help: str) -> Family:
     return Family(f"volfs_{name}", kind, help, ("store",))
 
 
@@ -31,19 +31,19 @@ STORE_FAMILIES = (
 )
 
 
-def count_stores(measured: Mapping[str, Measurement]) -> Numbers:
+def count_stores(measured: Mapping[str, Measurement]) -> NumbersByKey:
     """The numbers of all stores."""
-    found: Numbers = {}
+    found: NumbersByKey = {}
     for url, one in measured.items():
         labels = (show(url),)
-        found[Key(READABLE, labels)] = float(one.facts is not None and not one.failed)
+        found[NumberKey(READABLE, labels)] = float(one.facts is not None and not one.failed)
         if one.facts is not None:
-            found[Key(MEASURED, labels)] = one.at
-            found |= {Key(family, labels): value for family, value in _iter_facts(one.facts)}
+            found[NumberKey(MEASURED, labels)] = one.at
+            found |= {NumberKey(family, labels): value for family, value in _iter_facts(one.facts)}
     return found
 
 
-def _iter_facts(facts: StoreFacts) -> Iterator[tuple[Family, float]]:
+def _iter_facts(facts: FoundStore) -> Iterator[tuple[Family, float]]:
     yield VOLUMES, facts.volumes
     yield PACKS, facts.size.packs
     yield SIZE, facts.size.bytes

@@ -21,7 +21,7 @@ NEAR, FAR = 60.0, 600.0
 requests."""
 
 
-class StoreFacts(NamedTuple):
+class FoundStore(NamedTuple):
     """What was found at one store."""
 
     size: StoredSize
@@ -33,16 +33,16 @@ class StoreFacts(NamedTuple):
 class Measurement(NamedTuple):
     """The newest facts, when they were found, and whether the last attempt failed."""
 
-    facts: StoreFacts | None = None
+    facts: FoundStore | None = None
     at: float = 0.0
     """The time of day in seconds; 0 if nothing was found yet."""
     failed: bool = False
 
 
-def measure(url: str) -> StoreFacts:
+def measure(url: str) -> FoundStore:
     """Open a store and measure it. VolfsError."""
     with closing(open_store(url)) as store:
-        return StoreFacts(
+        return FoundStore(
             store.care.measure(),
             store.care.find_space(),
             len(store.refs.list_volumes()),
@@ -60,7 +60,7 @@ def is_ours(url: str) -> bool:
         return False
 
 
-class Watch:
+class StoreWatch:
     """The stores that are measured. Each stays from the moment when it was first asked for."""
 
     def __init__(self) -> None:

@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from volfs.model.retention import PERIODS, Dated, KeepRules, Period, ToLocal
+from volfs.model.retention import PERIODS, CalendarPeriod, Dated, KeepRules, ToLocal
 
 SLACK_NS = 60 * 1_000_000_000
 """By how much a clock may be set back before its dates are called wrong."""
@@ -99,7 +99,7 @@ def _iter_periods(
     between two others of its period is not among them, because the newer one stays for that
     period.
     """
-    found: set[Period] = set()
+    found: set[CalendarPeriod] = set()
     for version, created_ns, in_doubt, earliest_ns, latest_ns in placed:
         if len(found) == wanted:
             return

@@ -20,8 +20,8 @@ DAY_NS = 24 * HOUR_NS
 _UNITS_NS = {"y": 365 * DAY_NS, "m": 30 * DAY_NS, "w": 7 * DAY_NS, "d": DAY_NS, "h": HOUR_NS}
 _DURATION = re.compile(r"([0-9]{1,6})([ymwdh])")
 
-Period = tuple[int, ...]
-PERIODS: dict[str, Callable[[datetime], Period]] = {
+CalendarPeriod = tuple[int, ...]
+PERIODS: dict[str, Callable[[datetime], CalendarPeriod]] = {
     "hourly": lambda when: (when.year, when.month, when.day, when.hour),
     "daily": lambda when: (when.year, when.month, when.day),
     "weekly": lambda when: tuple(when.isocalendar()[:2]),
@@ -110,7 +110,7 @@ def _choose_periods(
 ) -> Iterable[Dated]:
     """The newest version of each period, until there are as many as the rule says."""
     wanted: int = getattr(rules, rule) or 0
-    newest: dict[Period, Dated] = {}
+    newest: dict[CalendarPeriod, Dated] = {}
     for each in versions:
         if len(newest) == wanted:
             break

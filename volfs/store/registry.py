@@ -90,8 +90,8 @@ def _open_distributed_tables(address: Address, names: TableNames, create: bool) 
     return open_bucket_tables(address.text, names, create)
 
 
-OpenTables = Callable[[Address, TableNames, bool], TableStore]
-TABLES: dict[str, OpenTables] = {
+OpenTableStore = Callable[[Address, TableNames, bool], TableStore]
+TABLES: dict[str, OpenTableStore] = {
     FILE: _open_embedded_tables,
     **dict.fromkeys(SCHEMES, _open_distributed_tables),
 }

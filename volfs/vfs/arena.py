@@ -36,7 +36,7 @@ from volfs.store.refusals import to_store_error
 from volfs.system.files import write_all
 from volfs.system.libc import punch_hole
 
-Ranges = list[tuple[int, int]]
+ArenaRanges = list[tuple[int, int]]
 
 
 class Work(NamedTuple):
@@ -44,8 +44,8 @@ class Work(NamedTuple):
     ``dead`` ones."""
 
     arena: Arena
-    due: Ranges
-    dead: Ranges
+    due: ArenaRanges
+    dead: ArenaRanges
 
 
 class Arena:
@@ -65,7 +65,7 @@ class Arena:
         self._due = Intervals()
         """Ranges of a flush that failed. They are still to be summed, and are never written
         over."""
-        self._released: Ranges = []
+        self._released: ArenaRanges = []
         self._live: dict[int, Intervals] = {}
         """By stretch, the ranges that belong to some file."""
         self.live_bytes = 0
@@ -77,7 +77,7 @@ class Arena:
 
     # --- live, hot and dead bytes ----------------------------------------
 
-    def restore(self, sums: dict[int, BlockSums], live: Iterable[tuple[int, int]]) -> Ranges:
+    def restore(self, sums: dict[int, BlockSums], live: Iterable[tuple[int, int]]) -> ArenaRanges:
         """Take over what a former daemon recorded. Returns the blocks that no file needs."""
         self._sums = sums
         for start, end in live:

@@ -25,14 +25,14 @@ from volfs.errors import DamagedObjectError
 from volfs.model.extents import ExtentMap
 from volfs.model.manifest import Snapshot
 from volfs.store.checked_lmdb.pages import DATA, check_there
-from volfs.store.checked_lmdb.record_file import KeyRange, Record, RecordFile
+from volfs.store.checked_lmdb.record_file import KeyRange, RecordFile, RowChange
 from volfs.store.contract.refs import Head
 from volfs.store.thaw import wait_until_thawed
 from volfs.system.files import sync_directory
 from volfs.system.libc import reserve_room
 from volfs.vfs.arena import Work, refuse_deleted, to_overlay_error
 from volfs.vfs.inode import ROOT_INO, Directory, File, Inode
-from volfs.vfs.numbers import Key
+from volfs.vfs.numbers import NumberOwner
 from volfs.vfs.recording import find_kept, make_base, restore_inode, store_inode
 from volfs.vfs.records import (
     BASE_KEY,
@@ -67,13 +67,13 @@ RESERVE = 4 << 20
 class Flush(NamedTuple):
     """The records that one flush will write, and its work on scratch."""
 
-    records: list[Record]
+    records: list[RowChange]
     dropped: list[bytes]
     """Prefixes of keys. Records that begin with one of these are deleted first."""
     works: list[Work]
     inos: set[int]
     names: set[tuple[int, bytes]]
-    numbers: set[Key]
+    numbers: set[NumberOwner]
     maps: list[ExtentMap]
     """The extent maps whose pieces are in ``records``."""
     stamp: bytes
@@ -190,7 +190,7 @@ class Catalog:
             self.stamp = flush.stamp
         self._reserve()
 
-    def _put(self, flush: Flush, sums: list[Record], committed: int) -> None:
+    def _put(self, flush: Flush, sums: list[RowChange], committed: int) -> None:
         ranges: list[KeyRange] = [(prefix, prefix + b"\xff" * 8) for prefix in flush.dropped]
         if committed:
             ranges.append((SUMS, sums_key(committed + 1)))
@@ -200,7 +200,7 @@ class Catalog:
 
     def _inode_records(
         self, state: MountState, flush: Flush, kept: dict[int, Inode]
-    ) -> Iterator[Record]:
+    ) -> Iterator[RowChange]:
         """The records of inodes that need one, and deletions of the others."""
         inos = flush.inos
         for ino in inos & kept.keys():
@@ -216,7 +216,7 @@ class Catalog:
         self._recorded -= inos
         self._recorded |= kept.keys()
 
-    def _piece_records(self, flush: Flush, ino: int, extents: ExtentMap) -> Iterator[Record]:
+    def _piece_records(self, flush: Flush, ino: int, extents: ExtentMap) -> Iterator[RowChange]:
         """The pieces of the stretches that were touched since they were recorded."""
         stretches: Iterable[int] | None = extents.touched
         if stretches is None:
@@ -234,7 +234,7 @@ class Catalog:
             self._in_pieces.discard(ino)
             flush.dropped.append(pieces_key(ino))
 
-    def _name_record(self, state: MountState, ino: int, name: bytes) -> Record:
+    def _name_record(self, state: MountState, ino: int, name: bytes) -> RowChange:
         directory = state.inodes.find(ino)
         key = name_key(ino, name)
         if not isinstance(directory, Directory) or name not in directory.changed:

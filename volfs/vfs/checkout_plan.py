@@ -27,7 +27,7 @@ from volfs.model.objects import NO_OID, Oid
 from volfs.model.tree import NameChange, diff_trees, find_entry
 from volfs.store.contract.refs import Head
 from volfs.vfs.inode import Directory, File, Inode
-from volfs.vfs.numbers import Key
+from volfs.vfs.numbers import NumberOwner
 from volfs.vfs.state import MountState
 
 
@@ -60,7 +60,7 @@ class ReloadPlan:
     """Inodes that stay, with their entries in the new version."""
     unloaded: list[tuple[Directory, bytes]] = field(default_factory=list)
     """Names that mean another inode now, or none."""
-    renewed: set[Key] = field(default_factory=set)
+    renewed: set[NumberOwner] = field(default_factory=set)
     """Keys of names and groups that mean another file now. They get new numbers, because the
     kernel may know the former ones."""
     bound: dict[Directory, dict[bytes, Inode | None]] = field(default_factory=dict)

@@ -12,7 +12,7 @@ from volfs.model.entry import Entry, FileKind
 from volfs.model.extents import ExtentMap
 from volfs.model.names import Path
 from volfs.vfs.numbers import ROOT_INO as ROOT_INO
-from volfs.vfs.numbers import Key, Numbers
+from volfs.vfs.numbers import NumberOwner, Numbers
 
 NOT_LOADED = b""
 """The name, in the root, of a hard-linked file of which no name is loaded."""
@@ -160,7 +160,7 @@ class InodeTable:
             del self.by_group[inode.entry.group]
 
 
-def key_of(entry: Entry, parent: Directory, name: bytes) -> Key:
+def key_of(entry: Entry, parent: Directory, name: bytes) -> NumberOwner:
     """The key of a file's inode number: its link group, or else its directory's number and its
     name."""
     return entry.group or (parent.ino, name)

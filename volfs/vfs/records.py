@@ -31,7 +31,7 @@ from volfs.model.names import is_entry_name
 from volfs.model.objects import Oid
 from volfs.store.contract.refs import Head
 from volfs.vfs.inode import NOT_LOADED
-from volfs.vfs.numbers import DERIVED, ROOT_INO, Key
+from volfs.vfs.numbers import DERIVED, ROOT_INO, NumberOwner
 
 BASE_KEY = b"base-2"
 """The key of what the overlay stands on. It ends with the number of this format."""
@@ -93,7 +93,7 @@ class Recorded(NamedTuple):
     names: list[tuple[int, bytes, int]]
     pieces: dict[int, list[Piece]]
     sums: dict[int, dict[int, BlockSums]]
-    numbers: dict[Key, int]
+    numbers: dict[NumberOwner, int]
 
 
 encode = msgspec.msgpack.Encoder().encode
@@ -122,7 +122,7 @@ def sums_key(arena: int, stretch: int | None = None) -> bytes:
     return SUMS + _number(arena) + (b"" if stretch is None else _number(stretch))
 
 
-def number_key(key: Key) -> bytes:
+def number_key(key: NumberOwner) -> bytes:
     """The key of the inode number of a name or a link group."""
     if isinstance(key, int):
         return GROUPS + _number(key)

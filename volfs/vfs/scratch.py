@@ -20,7 +20,7 @@ from volfs.model.extents import ExtentMap, Piece
 from volfs.model.free_room import FreeRoom, Room
 from volfs.model.objects import Buffer
 from volfs.system.files import remove_file, sync_directory
-from volfs.vfs.arena import Arena, Ranges, Work, refuse_deleted, to_overlay_error
+from volfs.vfs.arena import Arena, ArenaRanges, Work, refuse_deleted, to_overlay_error
 from volfs.vfs.inode import Run
 
 RUN_MAX = 1 << 20
@@ -33,7 +33,7 @@ class Summed(NamedTuple):
 
     arena: Arena
     sums: dict[int, BlockSums]
-    dead: Ranges
+    dead: ArenaRanges
 
 
 class Scratch:
@@ -73,7 +73,7 @@ class Scratch:
     def restore(self, sums: dict[int, dict[int, BlockSums]], pieces: Iterable[Piece]) -> None:
         """Take over what a former daemon recorded of its arenas, and note the bytes that files
         have in them."""
-        live: dict[int, Ranges] = {number: [] for number in (*self._arenas, *sums)}
+        live: dict[int, ArenaRanges] = {number: [] for number in (*self._arenas, *sums)}
         for piece in pieces:
             if piece.source >= 0:
                 live[piece.source].append((piece.offset, piece.offset + piece.end - piece.start))

@@ -135,7 +135,7 @@ def _check_versions(store: Store, result: CheckReport) -> None:
     result.problems += _check_leases(walk, store, result)
 
 
-Located = tuple[str, str, Oid | None]
+DamagePlace = tuple[str, str, Oid | None]
 VersionsOf = dict[tuple[str, str, str, Oid | None], list[int]]
 """The versions that have a problem: volume, path, problem, object."""
 
@@ -154,7 +154,7 @@ def _check_volume(
 
 def _check_version(
     walk: TreeCheck, volume: VolumeRecord, head: Head, notices: list[CheckNotice]
-) -> Iterator[Located]:
+) -> Iterator[DamagePlace]:
     try:
         manifest = decode_manifest(walk.load(head.manifest))
     except DataError as error:
@@ -227,7 +227,7 @@ def _check_leases(walk: TreeCheck, store: Store, result: CheckReport) -> Iterato
                 yield Problem(name, lease.versions, path, problem, oid)
 
 
-def _check_lease(walk: TreeCheck, lease: Lease) -> Iterator[Located]:
+def _check_lease(walk: TreeCheck, lease: Lease) -> Iterator[DamagePlace]:
     place = f"(mount {lease.session})"
     for need in lease.needs:
         if need.kind is Kind.TREE:

@@ -82,7 +82,7 @@ class ContentWriter:
 
     def write_stream(self, base: Entry, pieces: Iterable[Buffer]) -> Entry:
         """``base`` with the content of ``pieces``, of any sizes."""
-        stream = StreamWriter(self, base)
+        stream = ContentStream(self, base)
         for piece in pieces:
             stream.write(piece)
         return stream.finish()
@@ -93,7 +93,7 @@ class ContentWriter:
         return Extent(len(data), oid, 0)
 
 
-class StreamWriter:
+class ContentStream:
     """The content of one file on its way into an upload. For one thread.
 
     Whole windows are stored as they arrive, so at most one window is in memory.

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from volfs.errors import DamagedObjectError
 from volfs.store.checked_lmdb.pages import CHECKED, DATA, SMALL
-from volfs.store.checked_lmdb.record_file import Record, RecordFile
+from volfs.store.checked_lmdb.record_file import RecordFile, RowChange
 
 MAP_SIZE = 1 << 30
 KEYS = st.binary(min_size=1, max_size=3)
@@ -26,7 +26,7 @@ def open_file(place: Path, *, readonly: bool = False) -> closing[RecordFile]:
 @settings(max_examples=40, deadline=None)
 @given(writes=st.lists(st.tuples(RECORDS, RANGES, st.booleans()), max_size=6))
 def test_it_has_what_was_written(
-    writes: list[tuple[list[Record], list[tuple[bytes, bytes]], bool]],
+    writes: list[tuple[list[RowChange], list[tuple[bytes, bytes]], bool]],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     place = tmp_path_factory.mktemp("records") / "file"

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from volfs.buckets.doors.memory import MemoryDoor
-from volfs.buckets.objects import Condition, Data, ObjectHead, ObjectInfo
+from volfs.buckets.objects import Condition, ObjectHead, ObjectInfo
+from volfs.model.objects import Buffer
 
 Span = tuple[int, int] | None
 
@@ -36,7 +37,7 @@ class CountedDoor(MemoryDoor):
 
     def get(
         self, key: str, span: Span, etag: str | None, timeout: float
-    ) -> tuple[ObjectInfo, Data]:
+    ) -> tuple[ObjectInfo, Buffer]:
         self.asked.append(Asked("GET", key, span))
         info, data = super().get(key, span, etag, timeout)
         return info, self.damage(key, span, bytes(data))
@@ -46,7 +47,7 @@ class CountedDoor(MemoryDoor):
         return super().head(key, timeout)
 
     def put(
-        self, key: str, data: Data, condition: Condition, mark: str, timeout: float
+        self, key: str, data: Buffer, condition: Condition, mark: str, timeout: float
     ) -> ObjectInfo:
         self.asked.append(Asked("PUT", key))
         with self._counting:

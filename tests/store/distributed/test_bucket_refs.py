@@ -14,7 +14,7 @@ from tests.store.distributed.line_store import LineStore
 from volfs.buckets.access import Bucket, open_memory_bucket
 from volfs.buckets.answers import FailureKind, RequestFailure
 from volfs.buckets.doors.memory import MemoryDoor
-from volfs.buckets.objects import Condition, Data, ObjectInfo
+from volfs.buckets.objects import Condition, ObjectInfo
 from volfs.errors import (
     AlreadyExistsError,
     ConflictError,
@@ -24,6 +24,7 @@ from volfs.errors import (
     VolumeInUseError,
 )
 from volfs.model.logs.volume_changes import VolumeDeleted
+from volfs.model.objects import Buffer
 from volfs.store.contract.refs import VolumeRecord
 from volfs.store.distributed.refs import bucket_refs
 
@@ -43,12 +44,12 @@ class CountingDoor(MemoryDoor):
 
     def get(
         self, key: str, span: tuple[int, int] | None, etag: str | None, timeout: float
-    ) -> tuple[ObjectInfo, Data]:
+    ) -> tuple[ObjectInfo, Buffer]:
         self.count("GET", key)
         return super().get(key, span, etag, timeout)
 
     def put(
-        self, key: str, data: Data, condition: Condition, mark: str, timeout: float
+        self, key: str, data: Buffer, condition: Condition, mark: str, timeout: float
     ) -> ObjectInfo:
         self.count("PUT", key)
         return super().put(key, data, condition, mark, timeout)

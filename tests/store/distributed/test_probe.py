@@ -10,7 +10,7 @@ import pytest
 from volfs.buckets.access import Bucket
 from volfs.buckets.answers import FailureKind, RequestFailure
 from volfs.buckets.doors.memory import MemoryDoor
-from volfs.buckets.objects import ALWAYS, Condition, Data, ObjectInfo, Page, TellNext
+from volfs.buckets.objects import ALWAYS, Condition, ObjectInfo, Page, TellNext
 from volfs.errors import (
     AlreadyExistsError,
     NotAStoreError,
@@ -18,6 +18,7 @@ from volfs.errors import (
     UnfitBucketError,
     UnsupportedFormatError,
 )
+from volfs.model.objects import Buffer
 from volfs.store.distributed.creation import create_store, examine_store
 from volfs.store.distributed.place.object_keys import FACTS, PROBES
 from volfs.store.distributed.place.probe import probe_bucket
@@ -49,7 +50,7 @@ def test_a_service_that_looks_first_and_writes_then(moto_bucket: Bucket) -> None
 
 class IgnoresCondition(MemoryDoor):
     def put(
-        self, key: str, data: Data, condition: Condition, mark: str, timeout: float
+        self, key: str, data: Buffer, condition: Condition, mark: str, timeout: float
     ) -> ObjectInfo:
         return super().put(key, data, ALWAYS, mark, timeout)
 
@@ -58,7 +59,7 @@ class KnowsNoCondition(MemoryDoor):
     status, kind = 501, FailureKind.INVALID
 
     def put(
-        self, key: str, data: Data, condition: Condition, mark: str, timeout: float
+        self, key: str, data: Buffer, condition: Condition, mark: str, timeout: float
     ) -> ObjectInfo:
         if condition.create:
             raise RequestFailure(self.kind, "NotImplemented", status=self.status)
@@ -73,7 +74,7 @@ class LetsSomeThrough(MemoryDoor):
     """Looks first and writes then, as a cache in front of several servers does."""
 
     def put(
-        self, key: str, data: Data, condition: Condition, mark: str, timeout: float
+        self, key: str, data: Buffer, condition: Condition, mark: str, timeout: float
     ) -> ObjectInfo:
         late = bytes(data) == b"racer 3"
         return super().put(key, data, ALWAYS if late else condition, mark, timeout)
@@ -81,7 +82,7 @@ class LetsSomeThrough(MemoryDoor):
 
 class WritesAndRefuses(MemoryDoor):
     def put(
-        self, key: str, data: Data, condition: Condition, mark: str, timeout: float
+        self, key: str, data: Buffer, condition: Condition, mark: str, timeout: float
     ) -> ObjectInfo:
         try:
             return super().put(key, data, condition, mark, timeout)
@@ -117,7 +118,7 @@ class NeverAgain(MemoryDoor):
         self.gone = key
 
     def put(
-        self, key: str, data: Data, condition: Condition, mark: str, timeout: float
+        self, key: str, data: Buffer, condition: Condition, mark: str, timeout: float
     ) -> ObjectInfo:
         if key == getattr(self, "gone", None):
             raise RequestFailure(FailureKind.EXISTS, status=412)
@@ -127,7 +128,7 @@ class NeverAgain(MemoryDoor):
 class WrongRange(MemoryDoor):
     def get(
         self, key: str, span: tuple[int, int] | None, etag: str | None, timeout: float
-    ) -> tuple[ObjectInfo, Data]:
+    ) -> tuple[ObjectInfo, Buffer]:
         return super().get(key, None, etag, timeout)
 
 

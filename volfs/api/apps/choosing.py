@@ -15,7 +15,7 @@ from volfs.api.apps.app import App, LocalEntrypoint
 from volfs.api.apps.cls import Cls
 from volfs.api.apps.function import Function
 from volfs.api.apps.marks import Parameter, find_parameters
-from volfs.api.apps.parameters import Arguments, Parameters, read_parameters
+from volfs.api.apps.parameters import Parameters, ParsedArguments, read_parameters
 
 
 class Runnable:
@@ -42,7 +42,7 @@ class Runnable:
         """The parameters that the command line may give. UsageError."""
         return [read_parameters(self.raw)]
 
-    def call(self, *given: Arguments) -> Any:
+    def call(self, *given: ParsedArguments) -> Any:
         """Call it with the arguments of each of the ``read_parameters``."""
         ((args, kwargs),) = given
         if isinstance(self.owner, LocalEntrypoint):
@@ -70,7 +70,7 @@ class RunnableMethod(Runnable):
         constructor = _read_constructor(self._cls.get_user_class())
         return [read_parameters(self.raw, skip=1), constructor]
 
-    def call(self, *given: Arguments) -> Any:
+    def call(self, *given: ParsedArguments) -> Any:
         (args, kwargs), (own_args, own_kwargs) = given
         method = getattr(self._cls(*own_args, **own_kwargs), self.method)
         return _call_remote(method, args, kwargs)

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import click
 from click.core import ParameterSource
 
-Arguments = tuple[list[Any], dict[str, Any]]
+ParsedArguments = tuple[list[Any], dict[str, Any]]
 _EMPTY = inspect.Parameter.empty
 _COLLECTIONS: dict[Any, Callable[[Iterable[Any]], Any]] = {
     list: list,
@@ -126,7 +126,7 @@ class Parameters:
             options.append(click.Argument([name], nargs=-1, type=click.UNPROCESSED))
         return options
 
-    def take(self, context: click.Context) -> Arguments:
+    def take(self, context: click.Context) -> ParsedArguments:
         """The values from the command line, as the function's arguments."""
         args: list[Any] = []
         kwargs: dict[str, Any] = {}

@@ -8,22 +8,22 @@ from volfs.api.filesystem.volume_urls import show_place
 from volfs.model.entry import Entry, FileKind
 from volfs.model.names import Path
 
-Facts = dict[str, Any]
+FsspecFacts = dict[str, Any]
 _TYPES = {FileKind.FILE: "file", FileKind.DIRECTORY: "directory", FileKind.SYMLINK: "link"}
 
 
-def describe_volumes_list() -> Facts:
+def describe_volumes_list() -> FsspecFacts:
     return {"name": "", "size": 0, "type": "directory"}
 
 
-def describe(volume: str, path: Path, entry: Entry, target: Entry | None = None) -> Facts:
+def describe(volume: str, path: Path, entry: Entry, target: Entry | None = None) -> FsspecFacts:
     """The facts of an entry, whose link group is resolved already.
 
     ``target`` is what a symlink leads to, if that is known. The link then has the size and the
     type of ``target``.
     """
     shown = target or entry
-    facts: Facts = {
+    facts: FsspecFacts = {
         "name": show_place(volume, path),
         "size": 0 if shown.is_directory else shown.size,
         "type": _TYPES.get(FileKind(shown.kind), "other"),

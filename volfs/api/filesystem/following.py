@@ -9,11 +9,11 @@ from volfs.model.entry import Entry, FileKind
 from volfs.model.names import Path, show_path
 
 LINKS_MAX = 40
-Find = Callable[[Path], Entry | None]
+FindEntry = Callable[[Path], Entry | None]
 """The entry at a path, without following symlinks."""
 
 
-def follow_links(find: Find, path: Path) -> Path:
+def follow_links(find: FindEntry, path: Path) -> Path:
     """The path of what a path leads to. The last name need not be there.
 
     NoEntryError for an absolute symlink, because a volume does not know where it is mounted.

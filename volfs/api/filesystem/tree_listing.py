@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import suppress
 
-from volfs.api.filesystem.file_facts import Facts, describe
+from volfs.api.filesystem.file_facts import FsspecFacts, describe
 from volfs.api.filesystem.following import follow_links
 from volfs.api.filesystem.volume_access import OpenVersion
 from volfs.api.filesystem.volume_urls import VolumePlace
@@ -15,7 +15,7 @@ from volfs.model.names import Path, show_path
 from volfs.model.tree import iter_entries
 
 
-def find_facts(tree: OpenVersion, place: VolumePlace) -> Facts:
+def find_facts(tree: OpenVersion, place: VolumePlace) -> FsspecFacts:
     """The facts of what a path names. NoEntryError."""
     where = follow_links(tree.find, place.path[:-1]) + place.path[-1:]
     entry = tree.find(where)
@@ -24,7 +24,7 @@ def find_facts(tree: OpenVersion, place: VolumePlace) -> Facts:
     return describe(*place, entry, _find_target(tree, where, entry))
 
 
-def list_directory(tree: OpenVersion, place: VolumePlace) -> Iterator[Facts]:
+def list_directory(tree: OpenVersion, place: VolumePlace) -> Iterator[FsspecFacts]:
     """Yield the facts of each name in a directory; for a file, those of the file itself."""
     where = tree.follow(place.path)
     top = tree.get(place.path)
@@ -37,7 +37,7 @@ def list_directory(tree: OpenVersion, place: VolumePlace) -> Iterator[Facts]:
 
 def find_below(
     tree: OpenVersion, place: VolumePlace, maxdepth: int | None, withdirs: bool
-) -> dict[str, Facts]:
+) -> dict[str, FsspecFacts]:
     """The facts of the files below a directory by their names, and ``withdirs`` of directories and
     of the top. Symlinks to directories are not entered."""
     top = find_facts(tree, place)
@@ -55,7 +55,7 @@ def find_below(
     return found
 
 
-def _describe_listed(tree: OpenVersion, place: VolumePlace, where: Path, raw: Entry) -> Facts:
+def _describe_listed(tree: OpenVersion, place: VolumePlace, where: Path, raw: Entry) -> FsspecFacts:
     """The facts of a name in a directory. A symlink to a directory stays a link there, so that
     nobody walks in circles."""
     entry = tree.reader.resolve(tree.snapshot, raw)

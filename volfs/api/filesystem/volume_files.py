@@ -17,7 +17,7 @@ from volfs.errors import EntryExistsError, IsADirectoryInVolumeError, NotSupport
 from volfs.model.entry import Entry, FileKind, replace
 from volfs.model.names import show_path
 from volfs.store.clock import now_ns
-from volfs.volume.content_writer import StreamWriter
+from volfs.volume.content_writer import ContentStream
 from volfs.volume.edit import Edit
 
 if TYPE_CHECKING:
@@ -84,16 +84,16 @@ class WrittenFile(AbstractBufferedFile):  # type: ignore[misc]
         super().__init__(fs, path, mode, **options)
         self.loc = self._stream.size
 
-    def _open_stream(self, edit: Edit, *, append: bool) -> StreamWriter:
+    def _open_stream(self, edit: Edit, *, append: bool) -> ContentStream:
         old = edit.find(self._path)
         if old is None:
-            return StreamWriter(edit.writer, make_file_entry())
+            return ContentStream(edit.writer, make_file_entry())
         if self._exclusive:
             raise EntryExistsError(f"{show_path(self._path)}: already exists")
         _get_file(old, self._place)
         now = now_ns()
         base = replace(old, group=0, links=1, mtime_ns=now, ctime_ns=now)
-        return StreamWriter(edit.writer, base, append=append)
+        return ContentStream(edit.writer, base, append=append)
 
     def _upload_chunk(self, final: bool = False) -> bool:
         self._stream.write(self.buffer.getbuffer())

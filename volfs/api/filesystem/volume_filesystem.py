@@ -17,7 +17,7 @@ from fsspec.spec import AbstractFileSystem
 from fsspec.transaction import Transaction
 
 from volfs.api.filesystem.change_batch import ChangeBatch
-from volfs.api.filesystem.file_facts import Facts, describe_volumes_list
+from volfs.api.filesystem.file_facts import FsspecFacts, describe_volumes_list
 from volfs.api.filesystem.following import follow_links
 from volfs.api.filesystem.nested_calls import NestedCalls
 from volfs.api.filesystem.tree_listing import find_below, find_facts, list_directory
@@ -104,7 +104,7 @@ class VolumeFileSystem(AbstractFileSystem):  # type: ignore[misc]
 
     # --- looking ---------------------------------------------------------
 
-    def info(self, path: str, **_: Any) -> Facts:
+    def info(self, path: str, **_: Any) -> FsspecFacts:
         """``name``, ``size`` in bytes and ``type``, and ``mtime``, ``mode``, ``uid``, ``gid``.
         Symlinks are followed. FileNotFoundError."""
         place = self._parse(path)
@@ -137,7 +137,7 @@ class VolumeFileSystem(AbstractFileSystem):  # type: ignore[misc]
             raise ValueError("maxdepth must be at least 1")
         place = self._parse(path)
         volumes = [place] if place.volume else map(self._parse, self._access.list_names())
-        found: dict[str, Facts] = {}
+        found: dict[str, FsspecFacts] = {}
         for each in volumes:
             depth = maxdepth if place.volume or maxdepth is None else maxdepth - 1
             with (

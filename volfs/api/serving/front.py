@@ -7,20 +7,20 @@ import contextlib
 import pickle
 import threading
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 
 from volfs.api.apps.requests import open_request
 from volfs.api.serving.sites import Site
 from volfs.containers.answers import Answer, CallFailedError
 from volfs.containers.messages import HandleRequest
 from volfs.containers.remote_errors import load_fault
+from volfs.containers.web_apps import AsgiMessage
 from volfs.store.identity import make_id
 
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
+ReceiveAsgi = Callable[[], Awaitable[AsgiMessage]]
+SendAsgi = Callable[[AsgiMessage], Awaitable[None]]
 _PASSED = (
     *("type", "asgi", "http_version", "method", "scheme", "path", "raw_path", "query_string"),
     *("root_path", "headers", "client", "server", "subprotocols"),
@@ -28,7 +28,7 @@ _PASSED = (
 """The keys of a request that an application gets. The server's own objects cannot be pickled."""
 
 
-class Report(Protocol):
+class News(Protocol):
     """The receiver of news: what was answered, and what went wrong."""
 
     def answered(self, name: str, what: str, seconds: float) -> None: ...
@@ -39,11 +39,11 @@ class Report(Protocol):
 class Front:
     """The front of one endpoint. Each request has a thread as long as it is open."""
 
-    def __init__(self, site: Site, report: Report) -> None:
+    def __init__(self, site: Site, report: News) -> None:
         self._site = site
         self._report = report
 
-    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: AsgiMessage, receive: ReceiveAsgi, send: SendAsgi) -> None:
         loop = asyncio.get_running_loop()
         request = _Request(self._site, self._report, loop, receive, send)
         try:
@@ -72,10 +72,10 @@ class _Request:
     def __init__(
         self,
         site: Site,
-        report: Report,
+        report: News,
         loop: asyncio.AbstractEventLoop,
-        receive: Receive,
-        send: Send,
+        receive: ReceiveAsgi,
+        send: SendAsgi,
     ) -> None:
         self._site = site
         self._report = report
@@ -83,12 +83,12 @@ class _Request:
         self._receive = receive
         self._send = send
         self._answer: Answer | None = None
-        self._beginning: Message | None = None
+        self._beginning: AsgiMessage | None = None
         """The beginning of the response, held back until more of it comes, because it may still be
         replaced."""
         self._status = 0
 
-    def answer(self, scope: Message) -> None:
+    def answer(self, scope: AsgiMessage) -> None:
         began = time.monotonic()
         call_id = make_id("fc")
         passed = {key: scope[key] for key in _PASSED if key in scope}
@@ -112,12 +112,12 @@ class _Request:
     def _receive_one(self) -> bytes:
         """The next message of the client, for the container that answers."""
 
-        async def receive() -> Message:
+        async def receive() -> AsgiMessage:
             return await self._receive()
 
         return pickle.dumps(dict(asyncio.run_coroutine_threadsafe(receive(), self._loop).result()))
 
-    def _take(self, message: Message, answer: Answer) -> None:
+    def _take(self, message: AsgiMessage, answer: Answer) -> None:
         """Take a message of the container's application."""
         if message["type"] == "http.response.start":
             self._beginning = message
@@ -134,7 +134,7 @@ class _Request:
         if beginning is not None:
             self._pass(beginning)
 
-    def _pass(self, message: Message) -> None:
+    def _pass(self, message: AsgiMessage) -> None:
         """Send a message to the client. It is no error if the client has gone: the application is
         told, and may go on."""
         if message["type"] == "websocket.accept":
@@ -159,6 +159,6 @@ class _Request:
             self._pass({"type": "http.response.body", "body": b"Internal Server Error"})
 
 
-def _show_path(scope: Message) -> str:
+def _show_path(scope: AsgiMessage) -> str:
     query = scope.get("query_string", b"").decode("latin-1")
     return f"{scope.get('path', '')}{'?' if query else ''}{query}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from volfs.api.serving.front import Report
+from volfs.api.serving.front import News
 from volfs.api.serving.sites import Site
 from volfs.containers.answers import Answer, CallFailedError
 from volfs.containers.messages import HandleRequest
@@ -18,7 +18,7 @@ _PAUSES = (1.0, 2.0, 5.0, 10.0, 30.0)
 class Keeper:
     """The keeper of one endpoint, from ``start`` until ``stop``."""
 
-    def __init__(self, site: Site, report: Report) -> None:
+    def __init__(self, site: Site, report: News) -> None:
         self._site = site
         self._report = report
         self._ending = threading.Event()

@@ -12,9 +12,9 @@ import weakref
 from typing import NamedTuple, TypeAlias
 
 from volfs.buckets.cache.cache_layout import BLOCK, PAGE, CachedSegment, read_sums
+from volfs.model.objects import Buffer
 
-Buffer: TypeAlias = bytes | bytearray | memoryview
-Piece: TypeAlias = tuple[int, Buffer]
+CachedBytes: TypeAlias = tuple[int, Buffer]
 """The offset of bytes, and the bytes."""
 
 OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from volfs.buckets.access import Bucket
-from volfs.buckets.cache.cache_file import Buffer, Piece
+from volfs.buckets.cache.cache_file import CachedBytes
 from volfs.buckets.cache.cache_layout import BLOCK, SEGMENT, Content, make_content
 from volfs.buckets.cache.cache_writer import CacheWriter
 from volfs.buckets.cache.disk_cache import DiskCache
@@ -26,6 +26,7 @@ from volfs.buckets.calls import DEADLINE
 from volfs.buckets.objects import ObjectInfo
 from volfs.buckets.wire import SLABS
 from volfs.errors import StoreError, StoreUnavailableError
+from volfs.model.objects import Buffer
 from volfs.model.ranges import (
     LAST_WINDOW,
     LONGEST,
@@ -306,7 +307,7 @@ class CachedObject:
         assert whole is not None, "what was asked for did not come"
         return whole
 
-    def _ask(self, found: Assembly) -> tuple[list[Piece], list[Flight]]:
+    def _ask(self, found: Assembly) -> tuple[list[CachedBytes], list[Flight]]:
         """Add what the disk has. Returns the sources of the rest."""
         content = self._target.content
         for piece in self._bucket.disk.read_present(content, found.start, found.end):

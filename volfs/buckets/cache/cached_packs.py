@@ -10,10 +10,10 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 
-from volfs.buckets.cache.cache_file import Buffer
 from volfs.buckets.cache.cached_bucket import CachedBucket, CachedObject
 from volfs.buckets.objects import ObjectInfo
 from volfs.errors import DamagedObjectError, MissingObjectError, ObjectNotFoundError
+from volfs.model.objects import Buffer
 
 OPEN_PACKS = 256
 

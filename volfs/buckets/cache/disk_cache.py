@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from volfs.buckets.cache.cache_account import Account, Usage, measure
-from volfs.buckets.cache.cache_file import OPEN, Buffer, CacheFile, Piece
+from volfs.buckets.cache.cache_file import OPEN, CachedBytes, CacheFile
 from volfs.buckets.cache.cache_layout import (
     BLOCK,
     PAGE,
@@ -33,6 +33,7 @@ from volfs.buckets.cache.cache_layout import (
 )
 from volfs.buckets.cache.cache_place import CachePlace, choose_cache_directory, choose_cache_size
 from volfs.errors import LocalFileError
+from volfs.model.objects import Buffer
 from volfs.model.ranges import Range
 from volfs.system.files import write_all
 from volfs.system.slabs import is_aligned
@@ -91,7 +92,7 @@ class DiskCache:
             parts.append(part)
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
-    def read_present(self, content: Content, start: int, end: int) -> Iterator[Piece]:
+    def read_present(self, content: Content, start: int, end: int) -> Iterator[CachedBytes]:
         """The part of these bytes that is there, in pieces."""
         for segment, low, high in iter_segments(content, start, end):
             for a, b in self._find_present(segment, low, high):

@@ -15,10 +15,11 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import NamedTuple
 
-from volfs.buckets.cache.cache_file import Buffer, Piece
+from volfs.buckets.cache.cache_file import CachedBytes
 from volfs.buckets.cache.cache_layout import BLOCK, Content
 from volfs.buckets.cache.parts import ArrivedPart, Parts
 from volfs.errors import StoreTimeoutError, StoreUnavailableError
+from volfs.model.objects import Buffer
 from volfs.model.ranges import GAP, LONGEST, Range, cut_range, subtract
 
 THREADS = 48
@@ -75,7 +76,7 @@ class Flight:
         self._bytes.set_exception(error)
 
 
-Fetch = Callable[[FetchedObject, int, int], Buffer]
+FetchBytes = Callable[[FetchedObject, int, int], Buffer]
 """Fetches the bytes of a target from one offset to another. It may wait, repeat, and raise."""
 
 
@@ -84,7 +85,7 @@ class Fetcher:
 
     def __init__(
         self,
-        fetch: Fetch,
+        fetch: FetchBytes,
         *,
         memory: int,
         count_slots: Callable[[], int] = lambda: THREADS,
@@ -116,7 +117,7 @@ class Fetcher:
 
     # --- asking ----------------------------------------------------------
 
-    def find(self, content: Content, start: int, end: int) -> list[Piece]:
+    def find(self, content: Content, start: int, end: int) -> list[CachedBytes]:
         """Pieces that are in memory and have some of these bytes. The bytes count as read."""
         with self._turn:
             found = self._parts.find(content, start, end)
@@ -125,7 +126,7 @@ class Fetcher:
 
     def join(
         self, target: FetchedObject, start: int, end: int
-    ) -> tuple[list[Piece], list[Flight]] | None:
+    ) -> tuple[list[CachedBytes], list[Flight]] | None:
         """The sources of these bytes, as ``want`` returns them, if nothing new has to be asked for.
         None if that is not so."""
         with self._turn:
@@ -143,7 +144,7 @@ class Fetcher:
 
     def want(
         self, target: FetchedObject, ranges: Sequence[Range]
-    ) -> tuple[list[Piece], list[Flight]]:
+    ) -> tuple[list[CachedBytes], list[Flight]]:
         """The sources of these ranges: pieces that are in memory, and flights to wait for."""
         with self._turn:
             pieces = [p for one in ranges for p in self._parts.find(target.content, *one)]

@@ -7,9 +7,10 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from typing import TypeAlias
 
-from volfs.buckets.cache.cache_file import Buffer, Piece
+from volfs.buckets.cache.cache_file import CachedBytes
 from volfs.buckets.cache.cache_layout import Content
 from volfs.model.intervals import Intervals
+from volfs.model.objects import Buffer
 from volfs.model.ranges import Range
 
 _Key: TypeAlias = tuple[Content, int]
@@ -71,7 +72,7 @@ class Parts:
             self._unread[part.content, part.start] = part
             self._unread_size += len(part.data)
 
-    def find(self, content: Content, start: int, end: int) -> list[Piece]:
+    def find(self, content: Content, start: int, end: int) -> list[CachedBytes]:
         """Parts that have some of these bytes. A part may have other bytes beside them."""
         found = list(self._iter_parts(content, start, end))
         for part in found:

@@ -22,13 +22,13 @@ from volfs.buckets.objects import (
     ALWAYS,
     AbandonedUpload,
     Condition,
-    Data,
     ObjectHead,
     ObjectInfo,
     Page,
     TellNext,
 )
 from volfs.errors import InvalidOperationError
+from volfs.model.objects import Buffer
 from volfs.model.text import show
 
 MARK = "x-ms-meta-volfsmark"
@@ -57,7 +57,7 @@ class AzureDoor(HttpDoor):
         timeout: float,
         query: dict[str, str] | None = None,
         headers: dict[str, str] | None = None,
-        body: Data = b"",
+        body: Buffer = b"",
     ) -> Reply:
         """Refuse keys that Azure cannot have, because it takes some of them for other keys.
         InvalidOperationError."""
@@ -79,7 +79,7 @@ class AzureDoor(HttpDoor):
 
     def get(
         self, key: str, span: tuple[int, int] | None, etag: str | None, timeout: float
-    ) -> tuple[ObjectInfo, Data]:
+    ) -> tuple[ObjectInfo, Buffer]:
         headers = {} if etag is None else {"if-match": etag}
         if span is not None:
             headers["range"] = f"bytes={span[0]}-{span[0] + span[1] - 1}"
@@ -90,7 +90,7 @@ class AzureDoor(HttpDoor):
         return _read_info(key, reply.headers, check_span(reply, span)), reply.data
 
     def put(
-        self, key: str, data: Data, condition: Condition, mark: str, timeout: float
+        self, key: str, data: Buffer, condition: Condition, mark: str, timeout: float
     ) -> ObjectInfo:
         try:
             headers = _write_put(data, condition, mark)
@@ -168,7 +168,7 @@ class AzureDoor(HttpDoor):
         """A new name, without a request: only their names tell to which upload blocks belong."""
         return uuid4().hex
 
-    def put_part(self, key: str, upload: str, number: int, data: Data, timeout: float) -> str:
+    def put_part(self, key: str, upload: str, number: int, data: Buffer, timeout: float) -> str:
         name = base64.b64encode(f"{upload}-{number:05d}".encode()).decode()
         query = {"comp": "block", "blockid": name}
         self._send("PUT", key, timeout, query, {"content-md5": digest(data)}, data)

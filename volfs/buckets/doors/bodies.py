@@ -9,12 +9,13 @@ import re
 
 from volfs.buckets.answers import FailureKind, RequestFailure
 from volfs.buckets.http_values import Reply
-from volfs.buckets.objects import Condition, Data
+from volfs.buckets.objects import Condition
+from volfs.model.objects import Buffer
 
 _MD5 = re.compile("[0-9a-f]{32}")
 
 
-def digest(data: Data) -> str:
+def digest(data: Buffer) -> str:
     """The MD5 digest as the header Content-MD5 has it."""
     return base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
 
@@ -38,7 +39,7 @@ def to_lost(failure: RequestFailure, condition: Condition) -> RequestFailure:
     return failure
 
 
-def cut_span(body: Data, span: tuple[int, int] | None) -> Data:
+def cut_span(body: Buffer, span: tuple[int, int] | None) -> Buffer:
     """The bytes of a span, if a service does not know ranges and sends the whole object."""
     if span is None:
         return body

@@ -10,8 +10,9 @@ from volfs.buckets.answers import FailureKind, RequestFailure
 from volfs.buckets.credentials.signing import Signer
 from volfs.buckets.http_exchange import Exchange
 from volfs.buckets.http_values import Reply, WireRequest, encode_path
-from volfs.buckets.objects import Data, ObjectInfo
+from volfs.buckets.objects import ObjectInfo
 from volfs.buckets.wire import Wire
+from volfs.model.objects import Buffer
 
 
 class BucketPlace(NamedTuple):
@@ -63,7 +64,7 @@ class HttpDoor:
         timeout: float,
         query: dict[str, str] | None = None,
         headers: dict[str, str] | None = None,
-        body: Data = b"",
+        body: Buffer = b"",
     ) -> Reply:
         """The answer to a request that succeeded. ``RequestFailure`` for every other answer.
 
@@ -78,7 +79,7 @@ class HttpDoor:
         return self._sign_and_send(request, timeout)
 
     def _make(
-        self, method: str, key: str, query: dict[str, str], headers: dict[str, str], body: Data
+        self, method: str, key: str, query: dict[str, str], headers: dict[str, str], body: Buffer
     ) -> WireRequest:
         path = f"{self._place.path}/{encode_path(key)}"
         return WireRequest(method, path, query, self._extra | headers, body)
@@ -86,7 +87,7 @@ class HttpDoor:
     def connect(self, timeout: float) -> bool:
         return self._signer.is_ready and self._wire.connect(timeout)
 
-    def _begin(self, key: str, headers: dict[str, str], body: Data) -> Exchange | None:
+    def _begin(self, key: str, headers: dict[str, str], body: Buffer) -> Exchange | None:
         """Begin a PUT without waiting for anything. None if that is not possible at present.
         ``RequestFailure``."""
         if not self._signer.is_ready:

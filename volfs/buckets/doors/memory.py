@@ -17,12 +17,12 @@ from volfs.buckets.objects import (
     BATCH,
     AbandonedUpload,
     Condition,
-    Data,
     ObjectHead,
     ObjectInfo,
     Page,
     TellNext,
 )
+from volfs.model.objects import Buffer
 
 
 class _Stored(NamedTuple):
@@ -68,7 +68,7 @@ class MemoryDoor:
 
     def get(
         self, key: str, span: tuple[int, int] | None, etag: str | None, timeout: float
-    ) -> tuple[ObjectInfo, Data]:
+    ) -> tuple[ObjectInfo, Buffer]:
         with self._lock:
             stored = self._get(key)
         if etag is not None and etag != stored.info.etag:
@@ -81,7 +81,7 @@ class MemoryDoor:
         return stored.info, stored.data[offset : offset + length]
 
     def put(
-        self, key: str, data: Data, condition: Condition, mark: str, timeout: float
+        self, key: str, data: Buffer, condition: Condition, mark: str, timeout: float
     ) -> ObjectInfo:
         with self._lock:
             self._check(key, condition)
@@ -141,7 +141,7 @@ class MemoryDoor:
             self._uploads[upload] = _Upload(AbandonedUpload(key, upload, self._clock_ns()), {})
         return upload
 
-    def put_part(self, key: str, upload: str, number: int, data: Data, timeout: float) -> str:
+    def put_part(self, key: str, upload: str, number: int, data: Buffer, timeout: float) -> str:
         with self._lock:
             self._get_upload(key, upload).parts[number] = bytes(data)
         return hashlib.blake2b(data, digest_size=16).hexdigest()

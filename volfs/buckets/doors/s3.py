@@ -30,13 +30,13 @@ from volfs.buckets.objects import (
     ALWAYS,
     AbandonedUpload,
     Condition,
-    Data,
     ObjectHead,
     ObjectInfo,
     Page,
     TellNext,
 )
 from volfs.buckets.wire import Wire
+from volfs.model.objects import Buffer
 
 MARK = "volfs-mark"
 NOT_IMPLEMENTED = 501
@@ -77,7 +77,7 @@ class S3Door(HttpDoor):
 
     def get(
         self, key: str, span: tuple[int, int] | None, etag: str | None, timeout: float
-    ) -> tuple[ObjectInfo, Data]:
+    ) -> tuple[ObjectInfo, Buffer]:
         headers = self._pin(etag)
         if span is not None:
             headers["range"] = f"bytes={span[0]}-{span[0] + span[1] - 1}"
@@ -90,7 +90,7 @@ class S3Door(HttpDoor):
         return self._read_info(key, reply, size), reply.data
 
     def put(
-        self, key: str, data: Data, condition: Condition, mark: str, timeout: float
+        self, key: str, data: Buffer, condition: Condition, mark: str, timeout: float
     ) -> ObjectInfo:
         headers = self._require(condition) | self._mark(mark) | self._sum(data)
         try:
@@ -99,7 +99,7 @@ class S3Door(HttpDoor):
             raise to_lost(failure, condition) from None
         return self._read_info(key, reply, len(data))
 
-    def begin_put(self, key: str, data: Data, condition: Condition, mark: str) -> DoorPut | None:
+    def begin_put(self, key: str, data: Buffer, condition: Condition, mark: str) -> DoorPut | None:
         headers = self._require(condition) | self._mark(mark) | self._sum(data)
         exchange = self._begin(key, headers, data)
 
@@ -174,7 +174,7 @@ class S3Door(HttpDoor):
         reply = self._send("POST", key, timeout, {"uploads": ""}, self._mark(mark))
         return get_text(parse(reply.body), "UploadId")
 
-    def put_part(self, key: str, upload: str, number: int, data: Data, timeout: float) -> str:
+    def put_part(self, key: str, upload: str, number: int, data: Buffer, timeout: float) -> str:
         query = {"partNumber": str(number), "uploadId": upload}
         reply = self._send("PUT", key, timeout, query, self._sum(data), data)
         return reply.headers.get("etag", "")
@@ -249,7 +249,7 @@ class S3Door(HttpDoor):
         timeout: float,
         query: dict[str, str] | None = None,
         headers: dict[str, str] | None = None,
-        body: Data = b"",
+        body: Buffer = b"",
     ) -> Reply:
         """Send the request as every door does. If the service names another region for the bucket,
         send it once more, to that region."""
@@ -313,7 +313,7 @@ class S3Door(HttpDoor):
     def _mark(self, mark: str) -> dict[str, str]:
         return {f"{self.family}meta-{MARK}": mark} if mark else {}
 
-    def _sum(self, data: Data) -> dict[str, str]:
+    def _sum(self, data: Buffer) -> dict[str, str]:
         """The header with a digest of the bytes, because not every service verifies the signed
         one."""
         return {} if self._wire.is_secure else {"content-md5": digest(data)}

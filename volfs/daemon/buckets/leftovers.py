@@ -28,7 +28,6 @@ from volfs.bucketfs.staging import (
 )
 from volfs.bucketfs.uploads import IfReplaced, ReadObject, make_source, upload
 from volfs.buckets.access import Bucket
-from volfs.buckets.objects import Data
 from volfs.daemon.buckets.opening import open_planned
 from volfs.daemon.mount_options import BucketPlan
 from volfs.errors import (
@@ -45,6 +44,7 @@ from volfs.errors import (
 )
 from volfs.model.entry import Entry, FileKind
 from volfs.model.names import parse_path
+from volfs.model.objects import Buffer
 from volfs.model.text import describe_error, show
 from volfs.store.clock import now_ns
 from volfs.store.location import state_directory
@@ -290,7 +290,7 @@ def _reader(bucket: Bucket, staged: Staged) -> ReadObject | None:
     if base is None:
         return None
 
-    def read(offset: int, length: int) -> Data:
+    def read(offset: int, length: int) -> Buffer:
         return bucket.get_range(staged.about.key, offset, length, etag=base.etag)
 
     return read

@@ -15,7 +15,7 @@ from msgspec import Meta
 
 from volfs.errors import AlreadyExistsError, ConflictError, DamagedObjectError, NotFoundError
 from volfs.model.logs.change_codec import ChangeCodec, LogChange, decode_content
-from volfs.model.logs.volume_facts import Count, OidField, VolumeFacts, VolumeId, VolumeName
+from volfs.model.logs.volume_facts import Natural, OidField, VolumeFacts, VolumeId, VolumeName
 from volfs.model.names import join_name
 from volfs.model.objects import Buffer
 
@@ -135,7 +135,7 @@ def _unname(state: CatalogState, facts: VolumeFacts) -> CatalogState:
 class CatalogCheckpoint(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
     """The catalog after line ``number``."""
 
-    number: Count
+    number: Natural
     digest: OidField
     """The digest of that line."""
     volumes: tuple[VolumeFacts, ...]

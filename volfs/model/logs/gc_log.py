@@ -20,7 +20,7 @@ from volfs.errors import ConflictError, DamagedObjectError
 from volfs.model.logs.change_codec import ChangeCodec, LogChange, decode_content
 from volfs.model.logs.maps import without
 from volfs.model.logs.volume_changes import Forward, LoggedPack, PackName
-from volfs.model.logs.volume_facts import Count, OidField
+from volfs.model.logs.volume_facts import Natural, OidField
 from volfs.model.objects import Buffer
 
 GC_MAGIC = b"VOLFSGC1"
@@ -35,7 +35,7 @@ class PacksCondemned(LogChange, tag="condemned", frozen=True):
     copies: tuple[LoggedPack, ...] = ()
     """Packs that gc has written, to which ``forwards`` lead."""
     forwards: tuple[Forward, ...] = ()
-    swept: Count = 0
+    swept: Natural = 0
     """What was doomed in lines up to this one is deleted."""
 
 
@@ -160,12 +160,12 @@ def _release(state: GcState, names: Sequence[str]) -> GcState:
 class GcCheckpoint(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
     """The log of gc after line ``number``. Lists are sorted."""
 
-    number: Count
+    number: Natural
     digest: OidField
-    condemned: tuple[tuple[PackName, Count], ...]
-    dooms: tuple[tuple[PackName, Count], ...]
-    returned: tuple[tuple[PackName, Count], ...]
-    copies: tuple[tuple[Count, Copies], ...]
+    condemned: tuple[tuple[PackName, Natural], ...]
+    dooms: tuple[tuple[PackName, Natural], ...]
+    returned: tuple[tuple[PackName, Natural], ...]
+    copies: tuple[tuple[Natural, Copies], ...]
     is_certain: bool = True
 
 

@@ -13,7 +13,7 @@ from msgspec import Meta
 
 from volfs.errors import ConflictError
 from volfs.model.logs.change_codec import ChangeCodec, LogChange
-from volfs.model.logs.volume_facts import Count, OidField, VolumeId
+from volfs.model.logs.volume_facts import Natural, OidField, VolumeId
 from volfs.model.objects import Kind
 
 Text = Annotated[str, Meta(max_length=8192)]
@@ -29,13 +29,13 @@ class LeaseMade(LogChange, tag="lease", frozen=True):
 
     session: Annotated[str, Meta(min_length=1, max_length=8192)]
     volume: VolumeId
-    versions: tuple[tuple[Count, OidField], ...]
+    versions: tuple[tuple[Natural, OidField], ...]
     """Versions, each with its manifest."""
     needs: tuple[tuple[Kind, OidField], ...]
-    upto: Count
+    upto: Natural
     """What lines of the volume's log added to the lease, up to this one, is in it."""
     kind: Literal["kept", "renewed"]
-    ttl: Count
+    ttl: Natural
     """After so many seconds without another line, gc may revoke the lease. 0: never."""
     began_ns: Annotated[int, Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
     over: bytes

@@ -17,7 +17,7 @@ from volfs.model.objects import Oid
 
 BLOCK_SIZE = 1024
 
-Range = tuple[int, int]
+VersionRange = tuple[int, int]
 """The first and the last of versions that follow each other."""
 
 
@@ -75,7 +75,7 @@ class VersionTable(NamedTuple):
         there = _mark(self.there, [(version, version)])
         return self._replace(head=version, known=self.known.set(version, row), there=there)
 
-    def remove(self, ranges: Sequence[Range]) -> VersionTable:
+    def remove(self, ranges: Sequence[VersionRange]) -> VersionTable:
         """The table without the versions of these ranges, which are there."""
         rows = self.known.mutate()
         for first, last in ranges:
@@ -94,9 +94,9 @@ class VersionTable(NamedTuple):
         known = {version: row for version, row in rows if self.has(version)}
         return self._replace(known=self.known.update(known), unread=self.unread - {block})
 
-    def iter_ranges(self) -> Iterator[Range]:
+    def iter_ranges(self) -> Iterator[VersionRange]:
         """The versions that are there as ranges, ascending. No two of them touch."""
-        pending: Range | None = None
+        pending: VersionRange | None = None
         for block in sorted(self.there):
             for first, last in _iter_set(self.there[block], block * BLOCK_SIZE):
                 if pending and pending[1] == first - 1:
@@ -110,7 +110,7 @@ class VersionTable(NamedTuple):
 
 
 def make_table(
-    head: int, ranges: Iterable[Range], rows: Mapping[int, VersionRow], first: int
+    head: int, ranges: Iterable[VersionRange], rows: Mapping[int, VersionRow], first: int
 ) -> VersionTable:
     """A table of the versions of ``ranges``. The rows of versions from ``first`` on, the beginning
     of a block, are in memory."""
@@ -123,7 +123,7 @@ def _keep(unread: frozenset[int], there: Map[int, int]) -> frozenset[int]:
     return unread if all(map(there.__contains__, unread)) else unread & frozenset(there)
 
 
-def _iter_set(mask: int, at: int) -> Iterator[Range]:
+def _iter_set(mask: int, at: int) -> Iterator[VersionRange]:
     """The runs of bits that are set, counted from ``at``."""
     while mask:
         clear = (mask & -mask).bit_length() - 1
@@ -135,14 +135,14 @@ def _iter_set(mask: int, at: int) -> Iterator[Range]:
         at += run
 
 
-def _mark(there: Map[int, int], ranges: Iterable[Range]) -> Map[int, int]:
+def _mark(there: Map[int, int], ranges: Iterable[VersionRange]) -> Map[int, int]:
     marks = there.mutate()
     for block, mask in _iter_masks(ranges):
         marks[block] = marks.get(block, 0) | mask
     return marks.finish()
 
 
-def _iter_masks(ranges: Iterable[Range]) -> Iterator[tuple[int, int]]:
+def _iter_masks(ranges: Iterable[VersionRange]) -> Iterator[tuple[int, int]]:
     """For each block that a range touches: the bits of the range's versions in it."""
     for first, last in ranges:
         for block in range(first // BLOCK_SIZE, last // BLOCK_SIZE + 1):
@@ -151,9 +151,9 @@ def _iter_masks(ranges: Iterable[Range]) -> Iterator[tuple[int, int]]:
             yield block, (1 << end + 1 - start) - 1 << start
 
 
-def to_ranges(versions: Iterable[int]) -> tuple[Range, ...]:
+def to_ranges(versions: Iterable[int]) -> tuple[VersionRange, ...]:
     """Versions as ranges, ascending. Versions may come in any order, and twice."""
-    ranges: list[Range] = []
+    ranges: list[VersionRange] = []
     for version in sorted(set(versions)):
         if ranges and ranges[-1][1] == version - 1:
             ranges[-1] = (ranges[-1][0], version)

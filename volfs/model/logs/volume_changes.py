@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from volfs.model.logs.change_codec import ChangeCodec, LogChange
 from volfs.model.logs.line import LINE_HEADER_SIZE
-from volfs.model.logs.volume_facts import Count, OidField, VolumeFacts, VolumeId, VolumeName
+from volfs.model.logs.volume_facts import Natural, OidField, VolumeFacts, VolumeId, VolumeName
 from volfs.model.objects import Kind
 
 RandomName = Annotated[str, Meta(pattern=r"\A[a-z2-7]{26}\Z")]
@@ -26,20 +26,20 @@ class LoggedPack(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fi
     """A pack that a volume reads from."""
 
     name: PackName
-    length: Count
-    footer: Count
+    length: Natural
+    footer: Natural
     """Where the footer begins. In a line: where its records begin."""
-    count: Count
+    count: Natural
     """How many records there are."""
 
 
 class CarriedRecords(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
     """The records that the line itself has."""
 
-    count: Count
-    start: Count
+    count: Natural
+    start: Natural
     """Where in the line they begin."""
-    length: Count
+    length: Natural
 
 
 NO_RECORDS = CarriedRecords(0, 0, 0)
@@ -50,10 +50,10 @@ class LoggedSegment(msgspec.Struct, array_like=True, frozen=True, forbid_unknown
 
     volume: VolumeId
     name: RandomName
-    length: Count
-    directory: Count
+    length: Natural
+    directory: Natural
     """Where the part that describes the others begins."""
-    count: Count
+    count: Natural
     """How many objects it has places of."""
 
 
@@ -61,11 +61,11 @@ class VolumeCreated(LogChange, tag="created", frozen=True):
     """The volume begins, with these versions. The other fields are those of a fork."""
 
     facts: VolumeFacts
-    manifests: Annotated[tuple[tuple[Count, OidField], ...], Meta(min_length=1)]
+    manifests: Annotated[tuple[tuple[Natural, OidField], ...], Meta(min_length=1)]
     """Versions and the ids of their manifests, ascending."""
     source: str = ""
     """The id of the volume that this one was forked from; empty if it was not."""
-    source_line: Count = 0
+    source_line: Natural = 0
     """The line with the change ``forked`` in the log of the source."""
     packs: tuple[LoggedPack, ...] = ()
     closed: tuple[PackName, ...] = ()
@@ -79,9 +79,9 @@ class VersionPublished(LogChange, tag="published", frozen=True):
     """The head moves. What the new version needs is in ``packs`` and ``relies``, in the records of
     lines, or below older versions."""
 
-    version: Count
+    version: Natural
     manifest: OidField
-    after: Count
+    after: Natural
     """The head before."""
     session: str = ""
     """The session whose lease this change adds to; empty if there is none."""
@@ -89,13 +89,13 @@ class VersionPublished(LogChange, tag="published", frozen=True):
     """The stamp of the session's catalog when the published changes were sealed."""
     needs: tuple[tuple[Kind, OidField], ...] = ()
     """What the session relies on from now on, besides the new version."""
-    upto: Count = 0
+    upto: Natural = 0
     """The session's lease has its changes up to this line of this log."""
     packs: tuple[LoggedPack, ...] = ()
     """Packs that this log does not know yet."""
     relies: tuple[PackName, ...] = ()
     """Packs of this log in which objects were found that were not stored again."""
-    shares: tuple[Count, ...] = ()
+    shares: tuple[Natural, ...] = ()
     """Versions that the new one has parts of."""
     segments: tuple[LoggedSegment, ...] = ()
     """Index segments of ``packs``, if those are many."""
@@ -103,7 +103,7 @@ class VersionPublished(LogChange, tag="published", frozen=True):
 
 
 class VersionsExpired(LogChange, tag="expired", frozen=True):
-    versions: Annotated[tuple[tuple[Count, Count], ...], Meta(min_length=1)]
+    versions: Annotated[tuple[tuple[Natural, Natural], ...], Meta(min_length=1)]
     """The first and the last of versions that follow each other, ascending."""
 
 
@@ -121,7 +121,7 @@ class VolumeForked(LogChange, tag="forked", frozen=True):
     """A volume is about to begin that has a version of this one."""
 
     volume: VolumeId
-    version: Count
+    version: Natural
 
 
 class PacksFenced(LogChange, tag="fenced", frozen=True):
@@ -145,7 +145,7 @@ class PacksAdopted(LogChange, tag="adopted", frozen=True):
     log."""
 
     packs: Annotated[tuple[PackName, ...], Meta(min_length=1)]
-    returned: Count
+    returned: Natural
 
 
 class PacksMended(LogChange, tag="mended", frozen=True):

@@ -27,7 +27,7 @@ from volfs.model.logs.volume_changes import (
     RandomName,
     TagName,
 )
-from volfs.model.logs.volume_facts import Count, OidField, VolumeFacts, VolumeId
+from volfs.model.logs.volume_facts import Natural, OidField, VolumeFacts, VolumeId
 from volfs.model.logs.volume_log import PendingFork, Rider, VolumeState
 from volfs.model.objects import Buffer, Kind, Oid, compute_oid
 from volfs.model.references import Reference
@@ -38,29 +38,29 @@ HISTORY_MAGIC = b"VOLFSHS1"
 PIECE_SIZE = 8192
 """Packs in a piece."""
 
-PieceRow = tuple[LoggedPack, Count]
+PieceRow = tuple[LoggedPack, Natural]
 """A pack, and the line that named it first."""
-RiderRow = tuple[Count, Count, bytes, tuple[tuple[Kind, OidField], ...]]
+RiderRow = tuple[Natural, Natural, bytes, tuple[tuple[Kind, OidField], ...]]
 
 
 class VolumeCheckpoint(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
     """The state of a volume after line ``number``."""
 
-    number: Count
-    era: Count
+    number: Natural
+    era: Natural
     digest: OidField
     """The digest of that line. Whoever reads on, or appends, needs it."""
     facts: VolumeFacts | None
     is_deleted: bool
     head: Annotated[int, Meta(ge=-1)]
-    history: Count
+    history: Natural
     """The blocks of versions before this one are in history segments."""
-    rows: tuple[tuple[Count, OidField, Count], ...]
+    rows: tuple[tuple[Natural, OidField, Natural], ...]
     """The versions that no history segment has: number, manifest, line."""
-    runs: tuple[Count, ...]
+    runs: tuple[Natural, ...]
     """From version 0 on, by turns: how many versions are there, and how many are not."""
-    tags: tuple[tuple[TagName, Count], ...]
-    forks: tuple[tuple[VolumeId, Count, Count], ...]
+    tags: tuple[tuple[TagName, Natural], ...]
+    forks: tuple[tuple[VolumeId, Natural, Natural], ...]
     """Id, version and line of each pending fork."""
     riders: tuple[tuple[str, tuple[RiderRow, ...]], ...]
     pieces: tuple[RandomName, ...]
@@ -74,8 +74,8 @@ class VolumeCheckpoint(msgspec.Struct, array_like=True, frozen=True, forbid_unkn
     """The segments that lines have named."""
     merged: tuple[LoggedSegment, ...] = ()
     """Segments that have the places of all objects of the lines before ``indexed``."""
-    indexed: Count = 0
-    named: Count = 0
+    indexed: Natural = 0
+    named: Natural = 0
     """So many of ``segments``, the oldest, have no place that ``merged`` has not."""
     newest: tuple[RandomName, ...] = ()
     """At most one: a history segment of the block of the head, which is not full yet."""
@@ -84,8 +84,8 @@ class VolumeCheckpoint(msgspec.Struct, array_like=True, frozen=True, forbid_unkn
 class HistoryRow(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
     """A version in a history segment."""
 
-    version: Count
-    line: Count
+    version: Natural
+    line: Natural
     manifest: OidField
     content: bytes = b""
     """The manifest itself. Empty if it could not be read when the segment was made."""

@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from volfs.model.names import MAIN
 
-Count = Annotated[int, Meta(ge=0, le=(1 << 62))]
+Natural = Annotated[int, Meta(ge=0, le=(1 << 62))]
 """A number of a version, a line or an era; a length, or a count of things."""
 OidField = Annotated[bytes, Meta(min_length=32, max_length=32)]
 """An object id, or the digest of a line."""

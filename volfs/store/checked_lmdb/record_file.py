@@ -26,7 +26,7 @@ from volfs.store.checked_lmdb.pages import (
 )
 from volfs.store.checked_lmdb.reader_table import wait_until_writable
 
-Record = tuple[bytes, bytes | None]
+RowChange = tuple[bytes, bytes | None]
 """A key and its row. None deletes the row."""
 KeyRange = tuple[bytes, bytes]
 """The first and the last key."""
@@ -52,7 +52,7 @@ class RecordFile:
     def close(self) -> None:
         self._env.close()
 
-    def write(self, records: Sequence[Record], ranges: Sequence[KeyRange] = ()) -> None:
+    def write(self, records: Sequence[RowChange], ranges: Sequence[KeyRange] = ()) -> None:
         """Remove the ranges, then put the records, in one durable transaction."""
         with _naming_errors(self._what):
             try:
@@ -64,7 +64,7 @@ class RecordFile:
                 self._env = self._open()
                 self._write(records, ranges)
 
-    def _write(self, records: Sequence[Record], ranges: Iterable[KeyRange]) -> None:
+    def _write(self, records: Sequence[RowChange], ranges: Iterable[KeyRange]) -> None:
         with self._env.begin(write=True) as transaction:
             for first, last in ranges:
                 _delete(transaction, first, last)

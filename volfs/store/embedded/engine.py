@@ -16,8 +16,9 @@ from volfs.store.embedded.contract.care import EmbeddedCare
 from volfs.store.embedded.contract.leases import EmbeddedLeases
 from volfs.store.embedded.contract.refs import EmbeddedRefs
 from volfs.store.embedded.opened import Engine
-from volfs.store.embedded.place.handle import Identity, find_intact
+from volfs.store.embedded.place.handle import find_intact
 from volfs.store.embedded.place.layout import create_store
+from volfs.system.directories import Identity
 
 
 class EmbeddedStore:

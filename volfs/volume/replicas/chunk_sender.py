@@ -22,7 +22,7 @@ SAVE_CHUNKS = 100_000
 BATCH = 64
 _BATCHES_AHEAD = 8
 
-Tell = Callable[[int], None]
+CountBytes = Callable[[int], None]
 """Called with the size in bytes of each chunk that was sent, from any thread."""
 
 
@@ -33,7 +33,9 @@ class ChunkSender:
     What comes after them is published in ``incoming``, a savepoint at a time.
     """
 
-    def __init__(self, load: Load, upload: Upload, incoming: IncomingVolume, tell: Tell) -> None:
+    def __init__(
+        self, load: Load, upload: Upload, incoming: IncomingVolume, tell: CountBytes
+    ) -> None:
         self._load = load
         self._upload = upload
         self._incoming = incoming

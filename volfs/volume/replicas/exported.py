@@ -80,7 +80,7 @@ class EndMember(NamedTuple):
     tags: dict[str, int]
 
 
-Member = PackMember | VersionMember | EndMember
+ExportMember = PackMember | VersionMember | EndMember
 
 # --- writing ----------------------------------------------------------------
 
@@ -147,7 +147,7 @@ class ExportedReader:
             raise DamagedObjectError("this is no volume that `volfs export` wrote")
         self.volume = _decode_volume(data)
 
-    def __iter__(self) -> Iterator[Member]:
+    def __iter__(self) -> Iterator[ExportMember]:
         """The members after the first. The last one is an ``EndMember``."""
         for name, data in self._members:
             member = _decode_member(name, data)
@@ -247,7 +247,7 @@ def _check_record(record: VolumeRecord) -> None:
         raise DamagedObjectError(f"{VOLUME}: no volume has such limits")
 
 
-def _decode_member(name: str, data: bytes) -> Member:
+def _decode_member(name: str, data: bytes) -> ExportMember:
     if name.startswith(PACKS):
         return PackMember(name, data)
     if name.startswith(VERSIONS):

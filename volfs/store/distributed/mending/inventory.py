@@ -22,7 +22,7 @@ from volfs.store.distributed.place.object_keys import (
     volume_log,
 )
 
-Objects = dict[str, ObjectInfo]
+ListedObjects = dict[str, ObjectInfo]
 
 
 @dataclass
@@ -58,10 +58,10 @@ class ObjectsOfVolume:
     """The objects of one volume."""
 
     log: LogObjects
-    segments: Objects = field(default_factory=dict)
+    segments: ListedObjects = field(default_factory=dict)
     """By key, as all of these."""
-    pieces: Objects = field(default_factory=dict)
-    histories: Objects = field(default_factory=dict)
+    pieces: ListedObjects = field(default_factory=dict)
+    histories: ListedObjects = field(default_factory=dict)
 
     def take(self, info: ObjectInfo, home: str) -> bool:
         if self.log.take(info):
@@ -93,9 +93,9 @@ class Inventory:
         self.volumes: dict[str, ObjectsOfVolume] = {}
         self.leases: dict[str, LogObjects] = {}
         """By the folder of their lines."""
-        self.packs: Objects = {}
+        self.packs: ListedObjects = {}
         """By name."""
-        self.notes: Objects = {}
+        self.notes: ListedObjects = {}
         self.unknown: list[ObjectInfo] = []
         self.newest_ns = 0
         """The store's time of the newest object."""

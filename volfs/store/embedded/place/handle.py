@@ -20,9 +20,7 @@ from volfs.errors import StoreReplacedError
 from volfs.store.anchor import DIRECTORY, anchored, find_place
 from volfs.store.checked_lmdb.environment import store_errors
 from volfs.store.checked_lmdb.pages import DATA, LOCK, list_open_files
-
-Identity = tuple[int, int]
-"""Device and inode number. No other file gets them as long as this one is open."""
+from volfs.system.directories import Identity
 
 
 def identify(state: os.stat_result) -> Identity:

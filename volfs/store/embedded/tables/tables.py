@@ -28,11 +28,12 @@ from volfs.store.checked_lmdb.environment import (
     store_errors,
 )
 from volfs.store.clock import read_boot
-from volfs.store.embedded.place.handle import Identity, Proof, StoreHandle, find_intact
+from volfs.store.embedded.place.handle import Proof, StoreHandle, find_intact
 from volfs.store.embedded.place.layout import INDEX, create_store, open_handle, why_former
 from volfs.store.embedded.tables.signals import FutexSignal, Signals
 from volfs.store.owner import make_directory, open_for_owner
 from volfs.store.tables import Changing, Reading, TableNames, Tables
+from volfs.system.directories import Identity
 from volfs.system.locks import try_lock
 
 T = TypeVar("T")

@@ -10,10 +10,10 @@ from collections.abc import Iterable, Iterator
 from typing import Literal, NamedTuple
 
 from volfs.control.protocol import ActivityCounts, MountStatus, RequestTimes
-from volfs.metrics.looking import SeenMount
+from volfs.metrics.seen_mounts import SeenMount
 from volfs.model.text import show
 
-Kind = Literal["counter", "gauge", "histogram"]
+NumberKind = Literal["counter", "gauge", "histogram"]
 CONTAINERS = "(containers)"
 """The mount point in the labels of all mounts of containers: each has its own for a short time, and
 Prometheus would keep a series of each for ever."""
@@ -26,12 +26,12 @@ class Family(NamedTuple):
     """A metric: its name, what it says, and the names of its labels."""
 
     name: str
-    kind: Kind
+    kind: NumberKind
     help: str
     labels: tuple[str, ...] = ("volume", "mountpoint")
 
 
-def _f(name: str, kind: Kind, help: str, *labels: str) -> Family:
+def _f(name: str, kind: NumberKind, help: str, *labels: str) -> Family:
     return Family(f"volfs_{name}", kind, help, ("volume", "mountpoint", *labels))
 
 
@@ -75,7 +75,7 @@ FAMILIES = (
 )
 
 
-class Key(NamedTuple):
+class NumberKey(NamedTuple):
     """What a number is about. ``part`` is a part of a histogram: the upper bound of a bucket in
     seconds, ``sum``, or empty."""
 
@@ -84,21 +84,21 @@ class Key(NamedTuple):
     part: str = ""
 
 
-Numbers = dict[Key, float]
+NumbersByKey = dict[NumberKey, float]
 
 
-def count_mount(seen: SeenMount) -> Numbers:
+def count_mount(seen: SeenMount) -> NumbersByKey:
     """The numbers of one mount."""
     labels = (show(seen.volume), CONTAINERS if seen.is_private else show(seen.mount.path))
     said = seen.status
-    found: Numbers = {Key(UP, labels): float(said is not None)}
+    found: NumbersByKey = {NumberKey(UP, labels): float(said is not None)}
     if said is None:
         return found
-    found |= {Key(family, labels): value for family, value in _iter_gauges(said)}
-    found |= {Key(LOGGED, (*labels, level)): n for level, n in said.logged.items()}
+    found |= {NumberKey(family, labels): value for family, value in _iter_gauges(said)}
+    found |= {NumberKey(LOGGED, (*labels, level)): n for level, n in said.logged.items()}
     for operation, times in said.requests.items():
         found |= _count_times(REQUESTS, (*labels, operation), times)
-        found[Key(FAILED, (*labels, operation))] = times.errors
+        found[NumberKey(FAILED, (*labels, operation))] = times.errors
     if said.activity is not None:
         found |= _count_activity(said.activity, labels)
     return found
@@ -119,7 +119,7 @@ def _iter_gauges(said: MountStatus) -> Iterator[tuple[Family, float]]:
         yield BEHIND, max(0, said.head - said.version)
 
 
-def _count_activity(done: ActivityCounts, labels: tuple[str, ...]) -> Numbers:
+def _count_activity(done: ActivityCounts, labels: tuple[str, ...]) -> NumbersByKey:
     found = _count_times(COMMITS, labels, done.commits) | _count_times(
         RELOADS, labels, done.reloads
     )
@@ -131,36 +131,36 @@ def _count_activity(done: ActivityCounts, labels: tuple[str, ...]) -> Numbers:
         (READ_BYTES, done.read_bytes),
         (WRITTEN, done.written_bytes),
     )
-    found |= {Key(family, labels): value for family, value in simple}
-    found[Key(READS, (*labels, "cache"))] = done.reads_ready
-    found[Key(READS, (*labels, "store"))] = done.reads_waited
+    found |= {NumberKey(family, labels): value for family, value in simple}
+    found[NumberKey(READS, (*labels, "cache"))] = done.reads_ready
+    found[NumberKey(READS, (*labels, "store"))] = done.reads_waited
     if done.last_commit_ns:
-        found[Key(LAST_COMMIT, labels)] = done.last_commit_ns / 1e9
+        found[NumberKey(LAST_COMMIT, labels)] = done.last_commit_ns / 1e9
     return found
 
 
-def _count_times(family: Family, labels: tuple[str, ...], times: RequestTimes) -> Numbers:
+def _count_times(family: Family, labels: tuple[str, ...], times: RequestTimes) -> NumbersByKey:
     """A histogram, whose buckets are cumulative."""
-    found = {Key(family, labels, "sum"): times.total_us / 1e6}
+    found = {NumberKey(family, labels, "sum"): times.total_us / 1e6}
     for bound in BOUNDS:
         below = sum(times.histogram[: bound.bit_length()])
-        found[Key(family, labels, f"{bound / 1e6:g}")] = below
-    found[Key(family, labels, "+Inf")] = times.count
+        found[NumberKey(family, labels, f"{bound / 1e6:g}")] = below
+    found[NumberKey(family, labels, "+Inf")] = times.count
     return found
 
 
-class Totals:
+class MountTotals:
     """The numbers of all mounts, which only grow where they must: what a container's mount has
     counted stays in the sum when the mount is gone."""
 
     def __init__(self) -> None:
-        self._last: dict[tuple[object, ...], Numbers] = {}
-        self._past: Numbers = {}
+        self._last: dict[tuple[object, ...], NumbersByKey] = {}
+        self._past: NumbersByKey = {}
 
-    def add_up(self, mounts: Iterable[SeenMount]) -> Numbers:
+    def add_up(self, mounts: Iterable[SeenMount]) -> NumbersByKey:
         """The numbers of all mounts, those of containers as sums for each volume."""
         total = dict(self._past)
-        last: dict[tuple[object, ...], Numbers] = {}
+        last: dict[tuple[object, ...], NumbersByKey] = {}
         for seen in mounts:
             numbers = count_mount(seen)
             if not seen.is_private:
@@ -178,7 +178,7 @@ class Totals:
         return total
 
 
-def add(total: Numbers, more: Numbers) -> None:
+def add(total: NumbersByKey, more: NumbersByKey) -> None:
     """Add numbers. Of moments the later one stays."""
     for key, number in more.items():
         if key.family is LAST_COMMIT:
