@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 _TYPE = "application/vnd.docker.plugins.v1.2+json"
 _BODY_MAX = 1 << 20
 _OK, _FAILED, _UNKNOWN = "200 OK", "500 Internal Server Error", "404 Not Found"
-Answer = Mapping[str, Any]
+PluginAnswer = Mapping[str, Any]
 StartResponse = Callable[[str, list[tuple[str, str]]], Any]
 
 
@@ -37,7 +37,7 @@ class PluginApp:
 
     def __init__(self, driver: Driver) -> None:
         self._driver = driver
-        self._verbs: dict[str, Callable[[PluginRequest], Answer]] = {
+        self._verbs: dict[str, Callable[[PluginRequest], PluginAnswer]] = {
             "/Plugin.Activate": lambda _: {"Implements": ["VolumeDriver"]},
             "/VolumeDriver.Capabilities": lambda _: {"Capabilities": {"Scope": "local"}},
             "/VolumeDriver.Create": self._create,
@@ -55,7 +55,7 @@ class PluginApp:
         start(status, [("Content-Type", _TYPE), ("Content-Length", str(len(body)))])
         return [body]
 
-    def _answer(self, environ: Mapping[str, Any]) -> tuple[str, Answer]:
+    def _answer(self, environ: Mapping[str, Any]) -> tuple[str, PluginAnswer]:
         path = environ["PATH_INFO"]
         verb = self._verbs.get(path)
         if verb is None or environ["REQUEST_METHOD"] != "POST":
@@ -70,22 +70,22 @@ class PluginApp:
         log.log(_choose_level(path), "%s: %s", path.removeprefix("/VolumeDriver."), said)
         return _FAILED, {"Err": f"volfs: {said}"}
 
-    def _create(self, asked: PluginRequest) -> Answer:
+    def _create(self, asked: PluginRequest) -> PluginAnswer:
         self._driver.create(asked.name, asked.opts or {})
         log.info("created %s", asked.name)
         return {}
 
-    def _remove(self, asked: PluginRequest) -> Answer:
+    def _remove(self, asked: PluginRequest) -> PluginAnswer:
         self._driver.remove(asked.name)
         log.info("removed %s", asked.name)
         return {}
 
-    def _mount(self, asked: PluginRequest) -> Answer:
+    def _mount(self, asked: PluginRequest) -> PluginAnswer:
         place = self._driver.mount(asked.name, asked.id)
         log.info("mounted %s at %s", asked.name, place)
         return {"Mountpoint": place}
 
-    def _unmount(self, asked: PluginRequest) -> Answer:
+    def _unmount(self, asked: PluginRequest) -> PluginAnswer:
         self._driver.unmount(asked.name, asked.id)
         log.info("unmounted %s, mount %s", asked.name, asked.id)
         return {}

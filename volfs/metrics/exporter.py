@@ -30,8 +30,8 @@ STORES = 1.0
 """Seconds that a scrape waits for stores to be measured. What comes later is in the next one."""
 FIRST = 20.0
 """Seconds for the only measurement of a process that ends after it."""
-StartResponse = Callable[..., Any]
-WsgiApp = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
+WsgiStart = Callable[..., Any]
+WsgiApp = Callable[[dict[str, Any], WsgiStart], Iterable[bytes]]
 
 
 class MountCollector(Collector):
@@ -141,7 +141,7 @@ def guard(app: WsgiApp, host: str, allowed: frozenset[str]) -> WsgiApp:
     """The app, for ``/metrics`` alone, and for requests that name a host that is ours: a page of
     another origin whose name leads here gets nothing."""
 
-    def answer(environ: dict[str, Any], start: StartResponse) -> Iterable[bytes]:
+    def answer(environ: dict[str, Any], start: WsgiStart) -> Iterable[bytes]:
         if not is_expected_host(environ.get("HTTP_HOST", ""), host, allowed):
             return _refuse(start, "403 Forbidden", "another host; see --allow-host\n")
         if environ.get("PATH_INFO") != "/metrics":
@@ -151,6 +151,6 @@ def guard(app: WsgiApp, host: str, allowed: frozenset[str]) -> WsgiApp:
     return answer
 
 
-def _refuse(start: StartResponse, status: str, why: str) -> list[bytes]:
+def _refuse(start: WsgiStart, status: str, why: str) -> list[bytes]:
     start(status, [("Content-Type", "text/plain; charset=utf-8")])
     return [why.encode()]

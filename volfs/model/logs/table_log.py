@@ -14,7 +14,7 @@ from msgspec import Meta
 
 from volfs.errors import ConflictError, DamagedObjectError
 from volfs.model.logs.change_codec import ChangeCodec, LogChange, decode_content
-from volfs.model.logs.volume_facts import Count, OidField
+from volfs.model.logs.volume_facts import Natural, OidField
 from volfs.model.objects import Buffer
 
 TABLES_MAGIC = b"VOLFSTC1"
@@ -80,7 +80,7 @@ def apply(state: TablesState, number: int, era: int, changes: Sequence[TableChan
 class TablesCheckpoint(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
     """The tables after line ``number``. Rows are sorted."""
 
-    number: Count
+    number: Natural
     digest: OidField
     """The digest of that line."""
     rows: tuple[tuple[TableName, RowKey, bytes], ...]
@@ -98,7 +98,7 @@ def encode_tables(state: TablesState, digest: bytes) -> bytes:
 def decode_tables(data: Buffer) -> tuple[TablesState, bytes]:
     """A state, and the digest of its line. DamagedObjectError."""
     found = decode_content("checkpoint of the tables", _decoder, data)
-    rows: Map[Row, bytes] = Map({(table, key): value for table, key, value in found.rows})
+    rows: Map[RowPlace, bytes] = Map({(table, key): value for table, key, value in found.rows})
     if len(rows) < len(found.rows):
         raise DamagedObjectError("checkpoint of the tables: a row twice")
     return TablesState(found.number, rows), found.digest
