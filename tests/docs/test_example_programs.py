@@ -73,7 +73,7 @@ def test_the_picture_of_the_readme_can_be_made(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", PRINTED)
 def test_program(name: str, tmp_path: Path) -> None:
     if name == "fsspec_torch.py":
-        pytest.importorskip("torch", reason="PyTorch takes gigabytes and is not installed here")
+        pytest.importorskip("torch", reason="PyTorch is not installed: ./dev setup says why")
     environment = os.environ | {
         "HOME": str(tmp_path),
         "HF_HOME": str(tmp_path / "hf"),
