@@ -113,7 +113,7 @@ class SimDoor:
             lambda: self._objects.list_page(prefix, delimiter, after, limit, timeout, tell, begin),
         )
 
-    def begin_put(self, key: str, data: Data, condition: Condition, mark: str) -> None:
+    def begin_put(self, key: str, data: Buffer, condition: Condition, mark: str) -> None:
         """Leave it to ``put``: whoever waits here, waits for the scheduler."""
 
     def connect(self, timeout: float) -> bool:

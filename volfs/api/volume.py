@@ -251,7 +251,7 @@ class Volume(ResourceHandle, OlderNames, Historical):
         *,
         message: str = "",
         on_conflict: OnBoth = "override",
-        since: Named | None = None,
+        since: VersionName | None = None,
     ) -> Commit:
         """Bring the changes of this Volume, a fork, into the one that it was forked from, or into
         another.

@@ -153,7 +153,7 @@ class Bucket:
         return self._strip(info)
 
     def begin_put(
-        self, key: str, data: Data, *, create: bool = False, etag: str | None = None
+        self, key: str, data: Buffer, *, create: bool = False, etag: str | None = None
     ) -> BegunPut | None:
         """Begin a ``put`` with a condition, for a caller that waits for the answer by itself. None
         if there is something else to wait for: then ``put`` does it."""

@@ -110,7 +110,9 @@ class Door(Protocol):
     ) -> ObjectInfo:
         """Write a whole object. ``head`` returns its ``mark`` afterwards; empty for none."""
 
-    def begin_put(self, key: str, data: Data, condition: Condition, mark: str) -> PendingPut | None:
+    def begin_put(
+        self, key: str, data: Buffer, condition: Condition, mark: str
+    ) -> PendingPut | None:
         """Begin as ``put`` does, without waiting for anything. None if that is not possible at
         present: then ``put`` does it."""
 

@@ -99,7 +99,7 @@ class AzureDoor(HttpDoor):
             raise to_lost(failure, condition) from None
         return _read_info(key, reply.headers, len(data))
 
-    def begin_put(self, key: str, data: Data, condition: Condition, mark: str) -> DoorPut | None:
+    def begin_put(self, key: str, data: Buffer, condition: Condition, mark: str) -> DoorPut | None:
         """Begin as ``put``, which also says why a key cannot be."""
         if self.find_flaw(key):
             return None
@@ -207,7 +207,7 @@ def _is_deep(key: str) -> bool:
     return key.rstrip("/").count("/") >= SEGMENTS_MAX
 
 
-def _write_put(data: Data, condition: Condition, mark: str) -> dict[str, str]:
+def _write_put(data: Buffer, condition: Condition, mark: str) -> dict[str, str]:
     """The headers of a write."""
     headers = {"x-ms-blob-type": "BlockBlob", "content-md5": digest(data)}
     return headers | _require(condition) | ({MARK: mark} if mark else {})

@@ -87,7 +87,7 @@ class MemoryDoor:
             self._check(key, condition)
             return self._store(key, bytes(data), mark)
 
-    def begin_put(self, key: str, data: Data, condition: Condition, mark: str) -> None:
+    def begin_put(self, key: str, data: Buffer, condition: Condition, mark: str) -> None:
         """Leave it to ``put``, which never waits here."""
 
     def connect(self, timeout: float) -> bool:
