@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-import tempfile
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,7 +24,6 @@ from volfs.volume.volumes import create_volume
 
 __all__ = ["bucket_of_stores", "seaweed"]
 
-_state = tempfile.TemporaryDirectory(prefix="volfs-state-")
 _SLOW = ("volfs.control.daemon_wait", "volfs.store.opening")
 """Say that something takes long, which is so on a machine that is busy."""
 
@@ -37,9 +36,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # Notes about the stores of tests are not this user's.
-    os.environ["VOLFS_STATE_DIR"] = _state.name
-    os.environ["VOLFS_CACHE_DIR"] = str(Path(_state.name) / "cache")
     # Tests and what they run in containers meet in directories of the machine's /tmp.
     os.environ["VOLFS_SHARE_TMP"] = "1"
     for name in ("VOLFS_TABLES", "VOLFS_TABLES_PASSWORD", "VOLFS_TABLES_PASSWORD_FILE"):
@@ -51,7 +47,17 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     close_server()
-    _state.cleanup()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def state_of_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Notes about the stores of tests are not this user's."""
+    state = tmp_path_factory.mktemp("state")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VOLFS_STATE_DIR", str(state))
+        patch.setenv("VOLFS_CACHE_DIR", str(state / "cache"))
+        yield
+    shutil.rmtree(state, ignore_errors=True)
 
 
 @pytest.fixture(autouse=True)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import signal
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,9 +14,10 @@ from pathlib import Path
 import pytest
 
 from tests.bucket_mounts.mounted import BucketMounts
+from tests.harness.bucket_servers import run_server
 from tests.harness.fault_proxy import Fault, FaultProxy, proxied
 from tests.harness.mounted import Mounted, wait_until
-from tests.harness.servers import SeaweedServer
+from tests.harness.servers import SeaweedServer, Server
 from volfs.daemon.buckets import leftovers
 
 pytestmark = pytest.mark.fuse
@@ -120,15 +119,9 @@ def test_a_service_that_fails_for_long(
 
 
 @pytest.fixture
-def own_server() -> Iterator[SeaweedServer]:
+def own_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server that may be frozen and killed."""
-    folder = Path(tempfile.mkdtemp(prefix="volfs-server-"))
-    server = SeaweedServer(folder)
-    try:
-        yield server
-    finally:
-        server.close()
-        shutil.rmtree(folder, ignore_errors=True)
+    yield from run_server(SeaweedServer, tmp_path_factory)
 
 
 def test_a_server_that_freezes_and_dies(

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import itertools
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -25,10 +23,9 @@ _numbers = itertools.count(1)
 S3Server = SeaweedServer | MotoServer
 
 
-@contextmanager
-def running(make: Callable[[Path], Server]) -> Iterator[Server]:
-    """A server in a folder of its own, until the end of the block."""
-    folder = Path(tempfile.mkdtemp(prefix="volfs-server-"))
+def run_server(make: Callable[[Path], Server], places: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server in a folder of its own, which goes with it."""
+    folder = places.mktemp("server")
     server = None
     try:
         server = make(folder)
@@ -40,15 +37,13 @@ def running(make: Callable[[Path], Server]) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
-def seaweed() -> Iterator[Server]:
-    with running(SeaweedServer) as server:
-        yield server
+def seaweed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    yield from run_server(SeaweedServer, tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
-def moto() -> Iterator[Server]:
-    with running(MotoServer) as server:
-        yield server
+def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    yield from run_server(MotoServer, tmp_path_factory)
 
 
 @pytest.fixture
@@ -63,9 +58,8 @@ def moto_bucket(moto: MotoServer) -> Iterator[Bucket]:
 
 
 @pytest.fixture(scope="session")
-def azurite() -> Iterator[Server]:
-    with running(AzuriteServer) as server:
-        yield server
+def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    yield from run_server(AzuriteServer, tmp_path_factory)
 
 
 @pytest.fixture(scope="session")

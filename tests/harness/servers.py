@@ -78,6 +78,10 @@ class Server:
             self._process.kill()
             self._process.wait()
             self._process = None
+            self._clear()
+
+    def _clear(self) -> None:
+        """Remove what the server has left outside of its folder: nothing, most servers."""
 
     @property
     def pid(self) -> int:
@@ -139,6 +143,7 @@ class SeaweedServer(Server):
         s3, s3_grpc, master, master_grpc, volume, volume_grpc, filer, filer_grpc = ports
         return [
             str(Path(sys.executable).parent / "weed"),
+            f"-logdir={self.folder}",
             "server",
             f"-dir={self.folder}",
             "-ip=127.0.0.1",
@@ -162,6 +167,13 @@ class SeaweedServer(Server):
             f"-filer.port={filer}",
             f"-filer.port.grpc={filer_grpc}",
         ]
+
+    def _clear(self) -> None:
+        """Its sockets are in /tmp wherever its folder is, and have the numbers of its ports."""
+        ports = {part.rpartition("=")[2] for part in self._command_line if "port" in part}
+        for path in Path("/tmp").glob("seaweedfs-*.sock"):
+            if path.stem.rpartition("-")[2] in ports:
+                path.unlink(missing_ok=True)
 
 
 class MotoServer(Server):
