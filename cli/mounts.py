@@ -182,7 +182,7 @@ def _take_away(mount: MountPoint) -> bool:
     """Unmount a mount that has no daemon, and raise MountError, because nothing was committed.
     False if it has a daemon."""
     from volfs.control.mount_liveness import is_dead
-    from volfs.daemon.launch import clear_dead_mount
+    from volfs.daemon.dead_mounts import clear_dead_mount
     from volfs.errors import MountError
 
     if not is_dead(mount):

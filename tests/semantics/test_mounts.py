@@ -19,6 +19,7 @@ from tests.harness.mounted import Mounted, Mounts
 from tests.semantics.small_limits import FEW
 from volfs.errors import (
     MountError,
+    NotFoundError,
 )
 
 pytestmark = pytest.mark.fuse
@@ -183,6 +184,23 @@ def test_taken_over(mounts: Mounts) -> None:
         os.fsync(file.fileno())
     mounted.kill()
     assert (mounts.mount(mounted.path).path / "f").read_text() == "precious"
+
+
+def test_a_dead_mount_stays_until_the_next(mounts: Mounts) -> None:
+    """Where a daemon died, every use of the mount point fails until the next mount is ready."""
+    mounted = mounts.mount()
+    mounted.kill()
+    with pytest.raises(NotFoundError):
+        mounts.mount(mounted.path, volume="nobody")
+    with fails(errno.ENOTCONN):
+        (mounted.path / "f").write_bytes(b"into the bare directory")
+    again = mounts.mount(mounted.path)
+    assert os.listdir(again.path) == []
+    again.unmount()
+    (mounted.path / "in the way").touch()
+    with pytest.raises(MountError, match="not empty"):
+        mounts.mount(mounted.path)
+    (mounted.path / "in the way").unlink()
 
 
 def test_taken_over_at_its_version(mounts: Mounts, pair: tuple[Mounted, Mounted]) -> None:

@@ -118,6 +118,6 @@ def _take_away(mountpoint: str) -> None:
     if MountClient(found).is_alive():
         raise MountError(f"{mountpoint}: its daemon has not ended yet")
     # This import is here because it loads many modules of the daemon, and is seldom needed.
-    from volfs.daemon.launch import clear_dead_mount
+    from volfs.daemon.dead_mounts import clear_dead_mount
 
     clear_dead_mount(mountpoint)

@@ -20,11 +20,10 @@ from blake3 import blake3
 from volfs.buckets.address import parse_bucket_address
 from volfs.buckets.cache.cache_place import choose_cache_directory
 from volfs.control.daemon_wait import DaemonWait
-from volfs.control.mount_liveness import is_dead
-from volfs.control.mounts import FS_TYPE, find_mount_point, resolve_mount_path
+from volfs.control.mounts import resolve_mount_path
 from volfs.control.protocol import Failure, to_exception, to_failure
 from volfs.control.runtime import NAMED, make_runtime_directory, runtime_directory
-from volfs.control.sockets import remove_left_socket
+from volfs.daemon.dead_mounts import check_mount_place, find_dead_mount
 from volfs.daemon.ending import Ending
 from volfs.daemon.logs import LOG_LEVEL, choose_slow_limit, end_log, start_log
 from volfs.daemon.main import run
@@ -38,9 +37,8 @@ from volfs.daemon.surroundings import (
     starting,
     to_mount_error,
 )
-from volfs.daemon.whereabouts import check_empty
 from volfs.errors import MountError, NoAnswerError, VolfsError
-from volfs.fuse.mounting import check_fuse, unmount
+from volfs.fuse.mounting import check_fuse
 from volfs.fuse.request_guard import log_requests, log_slow_requests
 from volfs.model.names import check_environment, check_volume_name
 from volfs.model.text_json import decode_json, encode_json
@@ -118,12 +116,8 @@ def check_options(options: MountOptions) -> MountOptions:
         check_volume_name(options.volume)
         check_environment(options.environment)
     mountpoint = resolve_mount_path(options.mountpoint)
-    clear_dead_mount(mountpoint)
-    if not os.path.isdir(mountpoint):
-        problem = "not a directory" if os.path.lexists(mountpoint) else "no such directory"
-        raise MountError(f"{mountpoint}: {problem}")
-    if not options.nonempty and os.listdir(mountpoint):
-        raise MountError(f"{mountpoint}: not empty; --nonempty mounts over what is there")
+    if find_dead_mount(mountpoint) is None:
+        check_mount_place(mountpoint, nonempty=options.nonempty)
     check_fuse()
     check_limits()
     make_runtime_directory()
@@ -144,23 +138,6 @@ def _check_store(options: MountOptions, mountpoint: str) -> str:
         if directory is not None:
             _check_apart(mountpoint, "directory", directory)
     return address.text
-
-
-def clear_dead_mount(mountpoint: str) -> None:
-    """Take away a mount of ours whose daemon died. MountError if the daemon lives."""
-    found = find_mount_point(mountpoint)
-    if found is None or found.fs_type != FS_TYPE:
-        return
-    if not is_dead(found):
-        raise MountError(f"{mountpoint}: {found.source} is already mounted there")
-    check_empty(found)
-    log.info("%s: taking away the mount of a daemon that died", mountpoint)
-    for path in found.sockets:
-        # This comes before the kernel gives the number to another mount.
-        remove_left_socket(path, found.user)
-    if not unmount(mountpoint, lazy=True):
-        raise MountError(f"{mountpoint}: the dead mount there cannot be unmounted")
-    clear_dead_mount(mountpoint)
 
 
 def _check_apart(mountpoint: str, what: str, needed: Path) -> None:

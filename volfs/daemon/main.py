@@ -12,6 +12,7 @@ from contextlib import AsyncExitStack, contextmanager
 
 import trio
 
+from volfs.control.mount_liveness import is_dead
 from volfs.control.mounts import FS_TYPE, find_mount_point
 from volfs.daemon.assemble import NO_KERNEL, choose_auto_commit, open_rooms
 from volfs.daemon.attached import find_attached
@@ -153,7 +154,7 @@ async def await_session(store: Store, volume: VolumeRecord, options: MountOption
             return open_session(store, volume, options)
         except SessionBusyError:
             found = find_mount_point(options.mountpoint)
-            is_mounted = found is not None and found.fs_type == FS_TYPE
+            is_mounted = found is not None and found.fs_type == FS_TYPE and not is_dead(found)
             if is_mounted or options.adopt is not None or trio.current_time() > deadline:
                 raise
         await trio.sleep(LOOK_AGAIN)

@@ -11,6 +11,7 @@ import trio
 
 from volfs.control.mounts import make_runtime_directory, socket_path
 from volfs.control.sockets import Bound
+from volfs.daemon.dead_mounts import make_way
 from volfs.daemon.ending import Ending
 from volfs.daemon.mount_options import MountOptions
 from volfs.daemon.server import make_listener, serve
@@ -78,6 +79,7 @@ async def serve_mount(
         options.no_exec,
     )
     with _unless_failed(served):
+        make_way(options.mountpoint, nonempty=options.nonempty)
         mount(served.operations, request)
         _begin(served.service.place, request)
     ending.tell_mounted(served.service.place.number)

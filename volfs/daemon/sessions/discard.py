@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 
 from volfs.control.mounts import find_mount_point
-from volfs.daemon.launch import clear_dead_mount
+from volfs.daemon.dead_mounts import clear_dead_mount
 from volfs.daemon.sessions.locate import check_ours
 from volfs.daemon.sessions.open import take_session
 from volfs.daemon.sessions.opened import end_session
