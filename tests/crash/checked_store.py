@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tests.crash.mount_life import opened
+from tests.crash.mount_life import Place, opened
 from tests.crash.store_operations import StoreOperation, begin_model, copy_model, look
 from volfs.volume.check import check_store
 
@@ -13,8 +13,8 @@ from volfs.volume.check import check_store
 class CheckedStore:
     """A store, and what should be in it."""
 
-    def __init__(self, directory: Path) -> None:
-        self.path = directory / "store"
+    def __init__(self, directory: Path, place: Place = "") -> None:
+        self.path = place or directory / "store"
         with opened(self.path, create=True) as store:
             self.model = begin_model(store)
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from tests.crash.life_places import new_place
 from tests.harness.fixtures import mounts
 
-__all__ = ["mounts"]
+__all__ = ["mounts", "new_place"]
 
 
 @pytest.fixture

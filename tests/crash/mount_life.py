@@ -23,13 +23,15 @@ OTHERS = b"others"
 NAMES = (b"a", b"b", b"c", b"d")
 SIZES = (0, 10, 1024, 5000, 20_000)
 Shown = dict[VolumePath, tuple[object, ...]]
+Place = Path | str
+"""The directory of a store, or its address."""
 
 
 class MountLife:
     """A store with the volume ``data`` and one session, which outlive every process."""
 
-    def __init__(self, directory: Path) -> None:
-        self.store_path = directory / "store"
+    def __init__(self, directory: Path, place: Place = "") -> None:
+        self.store_path = place or directory / "store"
         self.session = directory / "session"
         self.kept: Shown = {}
         """What was there, durably, when the last process died."""
@@ -37,7 +39,7 @@ class MountLife:
         with opened(self.store_path, create=True) as store:
             volume = create_volume(store, "data", chunk_bits=12)
             publish_files(store, volume, {"others/0": b"0"})
-            self.kept = own(list_version(store, volume))
+            self.kept = self.committed = own(list_version(store, volume))
 
     def mount(self, store: Store, seed: int) -> Rig:
         clock = itertools.count(seed * 1_000_000_000)
@@ -91,10 +93,30 @@ class MountLife:
                         check_version(store, volume, facts[1], now)
                 elif what == "others":
                     assert (OTHERS, facts[0]) in list_version(store, volume)
+            self.committed = own(list_version(store, volume))
             rig = self.mount(store, seed)
             self.kept = own(list_tree(rig))
             rig.close()
         assert self.kept in (before, now), differ(self.kept, before, now)
+
+    def judge_without_disk(self, said: list[tuple[Any, ...]]) -> None:
+        """After a death with the loss of all that the machine had: what was committed is there, and
+        a new mount begins with it. The commit that was under way may be there."""
+        now = self.kept
+        with opened(self.store_path) as store:
+            volume = store.refs.get_volume("data")
+            wanted = [self.committed]
+            for what, *facts in said:
+                if what == "begin":
+                    now = facts[1]
+                    wanted += [now] if facts[0] == "commit" else []
+                elif what == "done" and facts[0] == "commit":
+                    check_version(store, volume, facts[1], now)
+                    wanted = [now]
+                elif what == "others":
+                    assert (OTHERS, facts[0]) in list_version(store, volume)
+            self.kept = self.committed = own(list_version(store, volume))
+        assert self.kept in wanted, differ(self.kept, *wanted)
 
     def settle(self, seed: int) -> None:
         """Commit what is left: the newest version is what was there; the store is whole."""
@@ -103,6 +125,7 @@ class MountLife:
             rig = self.mount(store, seed)
             rig.commit()
             assert own(list_version(store, volume)) == self.kept
+            self.committed = self.kept
             rig.close()
             report = check_store(store)
             assert report.is_clean, report
@@ -111,7 +134,7 @@ class MountLife:
 class opened:  # noqa: N801 - reads as a verb
     """A store that is open in a block."""
 
-    def __init__(self, path: Path, *, create: bool = False) -> None:
+    def __init__(self, path: Place, *, create: bool = False) -> None:
         self.store = open_store(str(path), create=create)
 
     def __enter__(self) -> Store:

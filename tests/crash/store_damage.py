@@ -6,8 +6,9 @@ import random
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.crash.mount_life import opened
+from tests.crash.mount_life import Place, opened
 from tests.harness.damage import flip_byte, spoil_rows_in
+from volfs.buckets.access import Bucket, iter_objects
 from volfs.errors import MissingObjectError
 from volfs.model.objects import Kind, compute_oid
 from volfs.store.embedded.data.index import Index
@@ -18,10 +19,29 @@ OTHER_PACK = 9999
 SMALL = (b"names", b"quarantine", b"condemned", b"lost", b"volumes", b"versions")
 
 
-def damage_store(path: Path, damage: str, seed: int) -> None:
-    """One of ``DAMAGES``."""
+def damage_store(path: Place, damage: str, seed: int) -> None:
+    """One of ``DAMAGES``, or of ``BUCKET_DAMAGES``."""
+    rng = random.Random(seed)
     with opened(path) as store:
-        DAMAGES[damage](store._engine, random.Random(seed))  # type: ignore[attr-defined]
+        if damage in BUCKET_DAMAGES:
+            spoil_object(store._engine.bucket, BUCKET_DAMAGES[damage], rng)  # type: ignore[attr-defined]
+        else:
+            DAMAGES[damage](store._engine, rng)  # type: ignore[attr-defined]
+
+
+def spoil_object(bucket: Bucket, part: str, rng: random.Random) -> None:
+    """Change the last bytes of an object of a kind, or remove it if it is no pack; if there is
+    any. At the end of a pack there is its footer."""
+    keys = [info.key for info in iter_objects(bucket) if f"/{part}/" in f"/{info.key}"]
+    if not keys:
+        return
+    key = rng.choice(sorted(keys))
+    if part != "packs" and rng.random() < 0.5:
+        bucket.delete_many([key])
+        return
+    data = bytearray(bucket.get(key)[1])
+    data[-1 - rng.randrange(8)] ^= 1 << rng.randrange(8)
+    bucket.put(key, bytes(data))
 
 
 def forget_entries(engine: Engine, rng: random.Random) -> None:
@@ -74,6 +94,8 @@ def spoil_log(engine: Engine, rng: random.Random) -> None:
         flip_byte(path, rng.randrange(path.stat().st_size))
 
 
+BUCKET_DAMAGES = {"footers": "packs", "checkpoints": "cp", "segments": "x"}
+"""The part of the key of the objects that are damaged."""
 DAMAGES: dict[str, Callable[[Engine, random.Random], None]] = {
     "entries": forget_entries,
     "pack": forget_pack,

@@ -10,9 +10,8 @@ import random
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
-from pathlib import Path
 
-from tests.crash.mount_life import opened
+from tests.crash.mount_life import Place, opened
 from tests.crash.store_damage import damage_store
 from tests.volume.shortcuts import publish_files
 from volfs.model.names import join_path, parse_path
@@ -133,7 +132,7 @@ class StoreOperation:
     mends = False
     """Whether the store may be damaged until it is done."""
 
-    def do(self, path: Path) -> None:
+    def do(self, path: Place) -> None:
         with opened(path) as store:
             self.act(store)
 
@@ -263,7 +262,7 @@ class Repair(StoreOperation):
 class Rebuild(StoreOperation):
     mends = True
 
-    def do(self, path: Path) -> None:
+    def do(self, path: Place) -> None:
         rebuild_store(str(path))
 
 
@@ -275,7 +274,7 @@ class DamageAndRepair(StoreOperation):
     seed: int
     mends = True
 
-    def do(self, path: Path) -> None:
+    def do(self, path: Place) -> None:
         damage_store(path, self.damage, self.seed)
         Repair().do(path)
 
@@ -287,7 +286,7 @@ class LoseIndexAndRebuild(StoreOperation):
     seed: int
     mends = True
 
-    def do(self, path: Path) -> None:
+    def do(self, path: Place) -> None:
         damage_store(path, "entries", self.seed)
         Rebuild().do(path)
 

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import random
-import shutil
-import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable, Sequence
 
 import pytest
 
 from tests.crash.checked_store import CheckedStore
 from tests.crash.children import Child, Say, count_rounds, first_seed
-from tests.crash.store_damage import DAMAGES
+from tests.crash.life_places import LifePlace, NewPlace
+from tests.crash.store_damage import BUCKET_DAMAGES, DAMAGES
 from tests.crash.store_operations import (
     FIRST,
     Collect,
@@ -22,6 +20,7 @@ from tests.crash.store_operations import (
     LoseIndexAndRebuild,
     Model,
     Publish,
+    Rebuild,
     StoreOperation,
     Undelete,
     choose_change,
@@ -57,14 +56,36 @@ POINTS = (
     "publish.unmoved",
     "publish.moved",
 )
+POINTS_IN_A_BUCKET = (
+    "gc.copied",
+    "gc.durable",
+    "gc.condemned",
+    "gc.fenced",
+    "gc.doomed",
+    "gc.adopted",
+    "gc.removed",
+    "undelete.returned",
+    "mending.checkpoint",
+    "mending.copied",
+    "mending.replaced",
+    "mending.unnoted",
+    "checkpoint.begun",
+    "checkpoint.stored",
+    "upload.put",
+    "upload.stored",
+    "publish.durable",
+    "publish.moved",
+    "append.begun",
+    "append.stored",
+)
 Choose = Callable[[random.Random, Model], StoreOperation]
 
 
-def live(checked: CheckedStore, say: Say, seed: int) -> None:
+def live(checked: CheckedStore, chores: Sequence[Choose], say: Say, seed: int) -> None:
     """In the child: one operation after another, each announced and acknowledged."""
     model = copy_model(checked.model)
     rng = random.Random(seed)
-    for choose in CHORES:
+    for choose in chores:
         operation = choose(rng, model)
         say("begin", operation)
         operation.do(checked.path)
@@ -87,7 +108,7 @@ def mend(damage: str) -> Choose:
     return lambda rng, model: DamageAndRepair(damage, rng.getrandbits(32))
 
 
-CHORES = (
+BEGINNING = (
     publish_all,
     choose_change,
     choose_change,
@@ -100,42 +121,64 @@ CHORES = (
     publish_all,
     lambda rng, model: Expire(FIRST, 1),
     lambda rng, model: Collect(0),
+)
+CHORES = (
+    *BEGINNING,
     *map(mend, DAMAGES),
     lambda rng, model: LoseIndexAndRebuild(rng.getrandbits(32)),
 )
 """One life: what a store is for, in an order in which each has something to do."""
+CHORES_IN_A_BUCKET = (*BEGINNING, *map(mend, BUCKET_DAMAGES), lambda rng, model: Rebuild())
+
+
+class CareOfAStore:
+    """A store whose keepers die, one after the other."""
+
+    def __init__(self, place: LifePlace) -> None:
+        self.place = place
+        self.checked = CheckedStore(place.directory, place.address)
+        self.points = POINTS_IN_A_BUCKET if place.is_bucket else POINTS
+        self.chores = CHORES_IN_A_BUCKET if place.is_bucket else CHORES
+
+    def count(self, short: int, long: int) -> int:
+        return count_rounds(short // 2 if self.place.is_bucket else short, long)
+
+    def die_once(self, seed: int, fault: str, moment: float | None = None) -> Child:
+        child = Child(lambda say: live(self.checked, self.chores, say, seed), fault)
+        if moment is None:
+            child.end()
+        else:
+            child.listen(random.Random(seed).randrange(2 * len(self.chores)))
+            child.kill(moment)
+        if self.place.is_bucket and seed % 4 == 0:
+            self.place.lose_machine()
+        try:
+            self.checked.judge(child.said)
+        except BaseException as error:
+            error.add_note(f"seed {seed}, {fault or 'at any moment'}")
+            raise
+        return child
 
 
 @pytest.fixture
-def checked() -> Iterator[CheckedStore]:
-    directory = Path(tempfile.mkdtemp(prefix="volfs-checked-", dir="/dev/shm"))
-    yield CheckedStore(directory)
-    shutil.rmtree(directory)
+def care(new_place: NewPlace) -> CareOfAStore:
+    return CareOfAStore(new_place())
 
 
-def die_once(checked: CheckedStore, seed: int, fault: str, moment: float | None = None) -> Child:
-    child = Child(lambda say: live(checked, say, seed), fault)
-    if moment is None:
-        child.end()
-    else:
-        child.listen(random.Random(seed).randrange(2 * len(CHORES)))
-        child.kill(moment)
-    checked.judge(child.said)
-    return child
-
-
-def test_killed_at_named_points(checked: CheckedStore) -> None:
-    rounds = count_rounds(2 * len(POINTS), 4000)
+@pytest.mark.anywhere
+def test_killed_at_named_points(care: CareOfAStore) -> None:
+    points = care.points
+    rounds = care.count(2 * len(points), 4000)
     killed: Counter[str] = Counter()
     for number in range(rounds):
-        point, count = POINTS[number % len(POINTS)], 1 + number // len(POINTS) % 2
+        point, count = points[number % len(points)], 1 + number // len(points) % 2
         fault = f"{point}:{count}:kill"
-        killed[point] += die_once(checked, first_seed() + number, fault).was_killed
-    assert len(+killed) > len(POINTS) * 0.9, killed
+        killed[point] += care.die_once(first_seed() + number, fault).was_killed
+    assert len(+killed) > min(len(points), rounds) * 0.8, killed
     assert killed.total() > rounds / 2, killed
 
 
-def test_killed_at_any_moment(checked: CheckedStore) -> None:
-    rounds = count_rounds(20, 1000)
-    for seed in range(first_seed(), first_seed() + rounds):
-        die_once(checked, seed, "", random.Random(-seed).random() * 0.03)
+@pytest.mark.anywhere
+def test_killed_at_any_moment(care: CareOfAStore) -> None:
+    for seed in range(first_seed(), first_seed() + care.count(20, 1000)):
+        care.die_once(seed, "", random.Random(-seed).random() * 0.03)

@@ -19,11 +19,7 @@ import pytest
 
 VOLFS = Path(sys.executable).with_name("volfs")
 ROOT = Path(__file__).resolve().parents[2]
-FAKETIME = os.environ.get("VOLFS_FAKETIME") or next(
-    map(str, Path("/usr/lib").glob("*/faketime/libfaketime.so.1")), ""
-)
-"""The library by which processes have clocks of their own: Debian's libfaketime, or another
-copy."""
+CLOCK = Path(__file__).with_name("host_clock.c")
 YEAR = 365 * 86_400
 
 
@@ -57,7 +53,6 @@ class Host:
         self.directory = directory
         self.is_cut = False
         self._name = f"{network.name}h{number}"
-        self._variables = _clock(error)
         network.hosts.append(self)
         _ip("netns", "add", self._name)
         peer = ("peer", "name", "eth0", "netns", self._name)
@@ -68,6 +63,7 @@ class Host:
             _ip("-n", self._name, "link", "set", device, "up")
         for name in ("state", "cache", "run", "mnt"):
             (directory / name).mkdir(parents=True, mode=0o700)
+        self._variables = make_clock(error, directory)
 
     @property
     def _cable(self) -> str:
@@ -128,19 +124,15 @@ def network() -> Iterator[Network]:
         made.close()
 
 
-def has_clocks() -> bool:
-    """Whether hosts can have clocks of their own."""
-    return bool(FAKETIME)
-
-
-def _clock(error: int) -> dict[str, str]:
-    if not error or not has_clocks():
+def make_clock(error: int, directory: Path) -> dict[str, str]:
+    """What a process has in its environment so that its wall clock is wrong by some seconds."""
+    library = directory / "host_clock.so"
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if not error or compiler is None:
         return {}
-    return {
-        "LD_PRELOAD": FAKETIME,
-        "FAKETIME": f"{error:+d}s",
-        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-    }
+    command = [compiler, "-shared", "-fPIC", "-O1", "-o", str(library), str(CLOCK), "-ldl"]
+    subprocess.run(command, check=True, capture_output=True)
+    return {"LD_PRELOAD": str(library), "HOST_CLOCK_ERROR": str(error)}
 
 
 def _ip(*arguments: str, check: bool = True) -> None:

@@ -320,6 +320,9 @@ class Cast(NamedTuple):
 
 EVERYBODY = Cast()
 STALLS = 0.02
+RANKED = 0.6
+"""The share of the schedules in which clients have ranks."""
+CALMS = (None, 1.0)
 YEAR_NS = 365 * 86_400 * 10**9
 """By so much the clocks of some machines are wrong."""
 
@@ -353,8 +356,9 @@ def run_store(seed: int, cast: Cast = EVERYBODY) -> Simulation:
         begin_store(sim.direct_bucket(), place, expires=True)
         for name, live in choose_lives(cast, seed, chance, ledger, place).items():
             sim.add(name, live).clock_error_ns = chance.choice((0, YEAR_NS, -YEAR_NS))
-        is_calm = cast.calm is not None
-        Scheduler(sim, seed, deaths=not is_calm, calm=cast.calm, stalls=STALLS).run()
+        calm = chance.choice(CALMS) if cast.calm is None else cast.calm
+        is_calm = calm is not None
+        Scheduler(sim, seed, deaths=not is_calm, calm=calm, stalls=STALLS, ranked=RANKED).run()
         judge(sim.direct_bucket(), ledger, place)
     except Exception as error:
         raise ScheduleError(seed, sim, error) from error

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 from tests.sim.door import Request
 from tests.sim.faults import DISTURBANCES, Fate, Weather
+from tests.sim.ranks import Ranks
 from tests.sim.simulation import Client, Simulation
 from tests.sim.tasks import Died, Task
 
@@ -47,15 +48,19 @@ class Scheduler:
         deaths: bool = True,
         calm: float | None = None,
         stalls: float = 0.0,
+        ranked: float = 0.0,
     ) -> None:
         """``calm`` is the share of requests that nothing happens to, if chance is not to say.
-        ``stalls`` is the chance that a client stalls at a step."""
+        ``stalls`` is the chance that a client stalls at a step, ``ranked`` the chance that the
+        clients have ranks."""
         self.sim = sim
         self.chance = random.Random(f"schedule {seed}")
         self.weather = Weather(self.chance, kinds, deaths)
         if calm is not None:
             self.weather.calm = calm
-        self._stalls = stalls
+        is_ranked = ranked > 0 and self.chance.random() < ranked
+        self._ranks = Ranks(self.chance, sim.clients) if is_ranked else None
+        self._stalls = 0.0 if is_ranked else stalls
         self._stalled: dict[Client, int] = {}
         """For how many more steps clients stall."""
 
@@ -111,7 +116,7 @@ class Scheduler:
             return self.chance.choice(asleep)[1] if self.chance.random() < 0.1 else asleep[0][1]
         stuck = ", ".join(f"{task.name} {task.wait.what}" for task in tasks if task.wait)
         assert ready, f"nobody can go on: {stuck}"
-        return self.chance.choice(ready)
+        return self.chance.choice(self._ranks.choose(ready) if self._ranks else ready)
 
     def _list_tasks(self) -> list[Task]:
         """The tasks of clients that do not stall; of all clients if no other can go on."""

@@ -31,6 +31,8 @@ from volfs.store.distributed.place.object_keys import gc_log, volume_log
 
 ROUNDS = 4
 """gcs after which nothing is left to do. A pack that gc gave back may make another one useless."""
+RANKED = 0.6
+"""The share of the schedules in which clients have ranks."""
 TOO_OLD = 7200.0
 """Seconds after which a fork that has no log is given up."""
 STORMY_STEPS, MOST_STEPS = 1500, 20_000
@@ -127,7 +129,9 @@ def run_store(seed: int) -> Simulation:
         is_calm = chance.random() < 0.6
         kinds = (Fate.DONE,) if is_calm else (*DISTURBANCES, Fate.DENIED)
         stalls = chance.choice((0.0, 0.01, 0.03, 0.1))
-        scheduler = Scheduler(sim, seed, kinds=kinds, deaths=not is_calm, stalls=stalls)
+        scheduler = Scheduler(
+            sim, seed, kinds=kinds, deaths=not is_calm, stalls=stalls, ranked=RANKED
+        )
         scheduler.run(stormy=STORMY_STEPS, most=MOST_STEPS)
         sim.now += TOO_OLD
         judge(sim.direct_bucket(), ledger, place)

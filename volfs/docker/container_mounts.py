@@ -87,7 +87,7 @@ def end(known: DockerVolume, place: Path) -> None:
     client = MountClient(found)
     if not client.is_alive():
         # This import loads many modules of the daemon, and is seldom needed.
-        from volfs.daemon.launch import clear_dead_mount
+        from volfs.daemon.dead_mounts import clear_dead_mount
 
         clear_dead_mount(os.fspath(place))
         raise MountError(f"the daemon of its mount had died; {_explain_left(known, place)}")

@@ -7,20 +7,22 @@ and a second repair changes nothing.
 
 from __future__ import annotations
 
+import itertools
 import random
 import shutil
 import tempfile
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import msgspec
 import pytest
 
 from tests.crash.store_operations import (
     FIRST,
+    Collect,
     Delete,
     Expire,
     Fork,
@@ -41,8 +43,11 @@ from volfs.buckets.access import Bucket, iter_objects
 from volfs.buckets.doors.memory import MemoryDoor
 from volfs.errors import DataError, NotFoundError, StoreError, VolfsError
 from volfs.store.distributed.creation import create_store
+from volfs.system.world import RealWorld
 from volfs.volume.check import CheckReport, check_store
 
+DAY = 86_400.0
+T = TypeVar("T")
 Objects = dict[str, bytes]
 
 
@@ -55,26 +60,77 @@ class Scene(NamedTuple):
     """With the versions that have expired: without the line that says so, they are there."""
 
 
-def make_scene(patch: pytest.MonkeyPatch, seed: int = 1, line_bytes: int = 3000) -> Scene:
+def make_scene(
+    patch: pytest.MonkeyPatch, seed: int = 1, line_bytes: int = 3000, *, is_cared_for: bool = False
+) -> Scene:
     """A store that has at least one of each kind of object. Lines have so many bytes of
-    records."""
+    records. A store that is cared for has checkpoints, a table, and packs that gc condemned."""
     patch.setattr("volfs.store.distributed.data.bucket_sink.LINE_BYTES", line_bytes)
     patch.setattr("volfs.store.distributed.data.spool.FULL", 12_000)
     patch.setattr("volfs.store.distributed.data.bucket_upload.MANY", 2)
     rng = random.Random(seed)
-    bucket = Bucket(MemoryDoor())
+    leave_nothing_to_chance(patch, seed)
+    world = SceneWorld(seed)
+    bucket = Bucket(MemoryDoor(), world=world)
     create_store(bucket, "memory://damaged")
     with on_machine(bucket) as store:
         model, ever = begin_model(store), Model()
         for operation in list_operations(rng):
             operation.act(store)
+            world.finish()
             operation.expect(model)
             for name, history in model.items():
                 ever.setdefault(name, History({})).versions.update(history.versions)
         first = store.refs.get_volume(FIRST)
         lease = make_lease(first.id, store.refs.get_head(first.id).version)
         store.leases.put(msgspec.structs.replace(lease, needs=()))
+        if is_cared_for:
+            take_care(store, world)
     return Scene(read_objects(bucket), model, ever)
+
+
+def take_care(store: PlainMachine, world: SceneWorld) -> None:
+    store.engine.tables.change(lambda txn: txn.put("settings", b"one", b"1"))
+    for volume in store.refs.list_volumes():
+        store.engine.keeper.keep(volume.id)
+    Collect(DAY).act(store)
+    world.finish()
+
+
+class SceneWorld(RealWorld):
+    """A world in which a seed says all that is random, and one thing is done after the other."""
+
+    def __init__(self, seed: int) -> None:
+        self._chance = random.Random(f"world {seed}")
+        self._begun: list[Callable[[], None]] = []
+
+    def gather(self, calls: Sequence[Callable[[], T]]) -> list[T]:
+        return [call() for call in calls]
+
+    def start(self, work: Callable[[], None]) -> None:
+        self._begun.append(work)
+
+    def wall_ns(self) -> int:
+        return 10**18
+
+    def finish(self) -> None:
+        """Do what was begun beside the caller."""
+        while self._begun:
+            self._begun.pop(0)()
+
+    def random_bytes(self, size: int) -> bytes:
+        return self._chance.randbytes(size)
+
+
+def leave_nothing_to_chance(patch: pytest.MonkeyPatch, seed: int) -> None:
+    """Let the ids, times and authors of a scene be the same each time."""
+    chance, clock = random.Random(f"ids {seed}"), itertools.count(10**18)
+    patch.setattr("secrets.token_bytes", chance.randbytes)
+    patch.setattr("secrets.choice", chance.choice)
+    for module in ("commit", "edit", "volumes"):
+        patch.setattr(f"volfs.volume.{module}.now_ns", lambda: next(clock))
+    for module in ("commit", "volumes"):
+        patch.setattr(f"volfs.volume.{module}.default_author", lambda: "tester@host")
 
 
 def list_operations(rng: random.Random) -> Iterator[StoreOperation]:

@@ -172,6 +172,7 @@ class BucketSink:
         reached("upload.put")
         self._packs.numbers.bind(spool.number, pack)
         self._packs.put(pack, data)
+        reached("upload.stored")
         return PutPack(spool.number, pack, footer)
 
     def _wait_for_all(self) -> None:

@@ -21,6 +21,7 @@ from volfs.errors import (
     UnsupportedFormatError,
     VolfsError,
 )
+from volfs.errors.fault_points import reached
 from volfs.model.logs.line import Line, decode_line, encode_line
 from volfs.model.objects import Buffer
 from volfs.store.distributed.place.object_keys import LogPlace
@@ -112,8 +113,10 @@ class Appending:
     def _send(self) -> RequestFailure | None:
         """Send the line, once. None if it is there."""
         self._doubts.add(self._number)
+        reached("append.begun")
         try:
             self._bucket.create_once(self._key, self._bytes, self._seconds_left())
+            reached("append.stored")
         except RequestFailure as failure:
             self._may_be_there = self._may_be_there or (
                 failure.kind not in _UNSENT and self._is_worth(failure)

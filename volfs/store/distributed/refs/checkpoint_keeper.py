@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 
 from volfs.errors import DamagedObjectError, DataError
+from volfs.errors.fault_points import reached
 from volfs.model.logs.line import encode_line
 from volfs.model.logs.version_table import BLOCK_SIZE
 from volfs.model.logs.volume_checkpoint import (
@@ -118,7 +119,9 @@ class CheckpointKeeper:
         tail = VolumeView(volume_id, state, Beside(kept=kept)).list_tail()
         if max(known.number + 1 - kept.indexed, len(tail)) >= self._pace.lines:
             kept = self._keep_newest(volume_id, state, self._keep_places(volume_id, state, kept))
+        reached("checkpoint.begun")
         checkpoints.write(known, kept)
+        reached("checkpoint.stored")
         checkpoints.remember(known)
 
     def _keep_blocks(self, volume_id: str, state: VolumeState, kept: Kept) -> Kept:
