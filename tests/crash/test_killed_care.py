@@ -140,8 +140,8 @@ class CareOfAStore:
         self.points = POINTS_IN_A_BUCKET if place.is_bucket else POINTS
         self.chores = CHORES_IN_A_BUCKET if place.is_bucket else CHORES
 
-    def count(self, short: int, long: int) -> int:
-        return count_rounds(short // 2 if self.place.is_bucket else short, long)
+    def count(self, short: int, long: int, in_a_bucket: int) -> int:
+        return count_rounds(in_a_bucket if self.place.is_bucket else short, long)
 
     def die_once(self, seed: int, fault: str, moment: float | None = None) -> Child:
         child = Child(lambda say: live(self.checked, self.chores, say, seed), fault)
@@ -168,7 +168,7 @@ def care(new_place: NewPlace) -> CareOfAStore:
 @pytest.mark.anywhere
 def test_killed_at_named_points(care: CareOfAStore) -> None:
     points = care.points
-    rounds = care.count(2 * len(points), 4000)
+    rounds = care.count(2 * len(points), 4000, len(points))
     killed: Counter[str] = Counter()
     for number in range(rounds):
         point, count = points[number % len(points)], 1 + number // len(points) % 2
@@ -180,5 +180,5 @@ def test_killed_at_named_points(care: CareOfAStore) -> None:
 
 @pytest.mark.anywhere
 def test_killed_at_any_moment(care: CareOfAStore) -> None:
-    for seed in range(first_seed(), first_seed() + care.count(20, 1000)):
+    for seed in range(first_seed(), first_seed() + care.count(20, 1000, 4)):
         care.die_once(seed, "", random.Random(-seed).random() * 0.03)
