@@ -19,8 +19,8 @@ SMALL = {
     "volfs.store.distributed.data.bucket_sink.LINE_BYTES": 3000,
     "volfs.store.distributed.data.spool.FULL": 12_000,
     "volfs.store.distributed.data.bucket_upload.MANY": 2,
-    "volfs.store.distributed.refs.checkpoint_keeper.EVERY_LINES": 6,
-    "volfs.store.distributed.refs.checkpoint_keeper.EVERY_FEW": 3,
+    "volfs.store.distributed.checkpoints.due_checkpoints.EVERY_LINES": 6,
+    "volfs.store.distributed.checkpoints.due_checkpoints.EVERY_FEW": 3,
 }
 
 
