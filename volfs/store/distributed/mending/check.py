@@ -23,7 +23,6 @@ from volfs.store.distributed.mending.inventory import group_by_folder
 from volfs.store.distributed.mending.log_survey import StoreSurvey
 from volfs.store.distributed.mending.pack_check import judge_pack
 from volfs.store.distributed.mending.segment_check import judge_segment
-from volfs.store.distributed.mending.table_check import iter_table_damage
 from volfs.store.distributed.place.object_keys import (
     find_pack_name,
     pack_key,
@@ -48,7 +47,6 @@ def iter_damage(bucket: Bucket, quick: bool, report: Report, tell: Tell) -> Iter
     survey = StoreSurvey(bucket)
     yield from _iter_logs(survey, tell)
     yield from iter_name_damage(survey, tell)
-    yield from iter_table_damage(survey)
     uses = list_uses(survey)
     yield from _iter_packs(survey, uses, quick, report)
     yield from _iter_segments(survey)
