@@ -17,6 +17,7 @@ from tests.harness.bucket_servers import (
     secret_of,
 )
 from tests.harness.mounted import ROOT, Mounted, Mounts
+from tests.harness.waits import drop_waits
 from volfs.buckets.access import Bucket
 from volfs.daemon.mount_options import BucketPlan
 
@@ -54,7 +55,7 @@ class BucketMounts:
         """What the command line prints; what it says on the other stream if it fails."""
         done = self.run(*arguments)
         assert (done.returncode == 0) == check, (done.stdout, done.stderr)
-        return done.stdout if check else done.stderr
+        return done.stdout if check else drop_waits(done.stderr)
 
     def run(
         self, *arguments: object, environ: Mapping[str, str] | None = None
