@@ -57,6 +57,7 @@ VOLUME_COMMANDS = {
 OTHER_COMMANDS = {
     "run": "running:run",
     "serve": "serving:serve",
+    "ui": "page:ui",
     "top": "watching:top",
     "metrics": "metrics:group",
     "docker": "docker:group",

@@ -85,8 +85,18 @@ def print_() -> None:
 @group.command("dashboard")
 def dashboard() -> None:
     """Print a dashboard for Grafana, to be imported there."""
+    _print_file("dashboard.json")
+
+
+@group.command("alerts")
+def alerts() -> None:
+    """Print rules of alerts, for rule_files of Prometheus."""
+    _print_file("alerts.yaml")
+
+
+def _print_file(name: str) -> None:
     from importlib.resources import files
 
-    text = files("volfs.metrics").joinpath("dashboard.json").read_text(encoding="utf-8")
+    text = files("volfs.metrics").joinpath(name).read_text(encoding="utf-8")
     for line in text.rstrip("\n").split("\n"):
         answer(line)

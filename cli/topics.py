@@ -72,7 +72,7 @@ COMMANDS = (
         """What a store needs now and then. `volfs gc` frees the space of deleted volumes and
         expired versions; `volfs check` says whether every stored byte can be read.""",
         (
-            *("doctor", "top", "metrics", "check", "gc", "upgrade", "rebuild-index", "store"),
+            *("doctor", "ui", "top", "metrics", "check", "gc", "upgrade", "rebuild-index", "store"),
             *("install-helpers", "cache", "environment", "config", "completion", "help"),
         ),
     ),

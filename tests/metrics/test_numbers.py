@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from importlib.resources import files
+from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -144,6 +145,17 @@ def test_the_dashboard_asks_for_metrics_that_there_are() -> None:
     assert asked
     assert asked <= known
     assert len({panel["id"] for panel in board["panels"]}) == len(board["panels"])
+
+
+def test_each_alert_asks_for_metrics_that_there_are_and_is_explained() -> None:
+    rules = files("volfs.metrics").joinpath("alerts.yaml").read_text()
+    known = {family.name for family in (*FAMILIES, *STORE_FAMILIES)}
+    assert set(re.findall(r"volfs_[a-z_]+", rules)) <= known
+    manual = (Path(__file__).parents[2] / "docs/operations.md").read_text()
+    alerts = re.findall(r"alert: (\w+)", rules)
+    assert alerts == re.findall(r"^\*\*(Volfs\w+)\.\*\*", manual, re.MULTILINE)
+    for name in known:
+        assert f"`{name}`" in manual, name
 
 
 def test_only_names_of_its_own_lead_to_a_server() -> None:

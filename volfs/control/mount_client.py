@@ -70,9 +70,9 @@ class MountClient:
         out. MountError; NoAnswerError."""
         return self._call(Request("status", wait=timeout / 6), MountStatus, timeout)
 
-    def list_changes(self) -> ChangesResult:
+    def list_changes(self, timeout: float | None = None) -> ChangesResult:
         """What is not committed. MountError."""
-        return self._call(Request("changes"), ChangesResult, None)
+        return self._call(Request("changes"), ChangesResult, timeout)
 
     def commit(
         self, message: str = "", on_conflict: str = "override", timeout: float | None = None
