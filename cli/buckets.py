@@ -13,9 +13,10 @@ from volfs.model.text import show
 from volfs_cli.columns import Column
 from volfs_cli.helping import InOrder
 from volfs_cli.listings import listing_options, print_listing
-from volfs_cli.mounts import CHANGES, STATE, end_mount
+from volfs_cli.mounts import end_mount
 from volfs_cli.options import Seconds, log_options, timeout_option
 from volfs_cli.output import print_paths, show_count, show_flag, show_size, show_time
+from volfs_cli.status import CHANGES, STATE
 from volfs_cli.stores import env_option, store_option
 
 if TYPE_CHECKING:

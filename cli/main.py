@@ -35,7 +35,7 @@ VOLUME_COMMANDS = {
     "umount": "mounts:umount",
     "commit": "mounts:commit",
     "reload": "mounts:reload",
-    "status": "mounts:status",
+    "status": "status:status",
     "overlays": "overlays:overlays",
     "log": "history:log",
     "diff": "comparing:diff",

@@ -14,7 +14,7 @@ from volfs_cli.all_hosts import HOST, all_hosts_option, forget, list_elsewhere
 from volfs_cli.columns import Column
 from volfs_cli.helping import InOrder
 from volfs_cli.listings import listing_options, print_listing
-from volfs_cli.mounts import colour_state, commit_options, print_commit
+from volfs_cli.mounts import commit_options, print_commit
 from volfs_cli.options import verb
 from volfs_cli.output import (
     as_text,
@@ -26,6 +26,7 @@ from volfs_cli.output import (
     show_size,
 )
 from volfs_cli.progress import progress_bar
+from volfs_cli.status import colour_state
 from volfs_cli.stores import env_option, named_environment, opened_store, store_option
 from volfs_cli.terminal import say
 

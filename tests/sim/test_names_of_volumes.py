@@ -31,7 +31,7 @@ class KeepsTheLog(BucketRefs):
     ) -> None:
         self._check_free(record)
         self.logs.begin(record.id, [created], b"", era)
-        self._names.give(created.facts)
+        self.names.give(created.facts)
 
 
 class NamesFirst(BucketRefs):
@@ -41,7 +41,7 @@ class NamesFirst(BucketRefs):
         self, record: VolumeRecord, created: VolumeCreated, manifests: Sequence[bytes], era: int
     ) -> None:
         self._check_free(record)
-        self._names.give(to_facts(record))
+        self.names.give(to_facts(record))
         self.logs.begin(record.id, [created], b"", era)
 
 
