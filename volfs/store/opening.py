@@ -31,7 +31,7 @@ def speaking_of(address: Address) -> Iterator[None]:
 
 def _say(address: Address) -> None:
     what = "service" if address.local_path is None else "disk or file system"
-    words = f"waiting for the store {address.text}: its {what} does not answer"
+    words = f"waiting for the store {address.text}: its {what} does not answer yet"
     if log.hasHandlers():
         log.warning("%s", show_line(words))
     elif sys.stderr is not None:

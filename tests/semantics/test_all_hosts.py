@@ -1,4 +1,4 @@
-"""What a command sees of other hosts."""
+"""What docs/semantics.md promises of the machines that share a store in a bucket."""
 
 from __future__ import annotations
 
