@@ -30,7 +30,7 @@ BIG = os.urandom(3 << 20)
 def try_all(path: Path, number: int) -> dict[str, str]:
     """Do at the same time what programs do; each error by its name, and ``slow`` if it came too
     late."""
-    deeds: dict[str, Callable[[], object]] = {
+    actions: dict[str, Callable[[], object]] = {
         "ls": lambda: os.listdir(path / "d"),
         "stat": lambda: (path / f"none{number}").exists(),
         "read": lambda: (path / "cold").read_bytes(),
@@ -41,14 +41,14 @@ def try_all(path: Path, number: int) -> dict[str, str]:
         "unlink": lambda: (path / "gone").unlink(),
         "rename": lambda: (path / "from").rename(path / "to"),
     }
-    with ThreadPoolExecutor(len(deeds)) as pool:
-        return dict(zip(deeds, pool.map(try_one, deeds.values()), strict=True))
+    with ThreadPoolExecutor(len(actions)) as pool:
+        return dict(zip(actions, pool.map(try_one, actions.values()), strict=True))
 
 
-def try_one(deed: Callable[[], object]) -> str:
+def try_one(action: Callable[[], object]) -> str:
     began = time.monotonic()
     try:
-        deed()
+        action()
         said = ""
     except OSError as error:
         said = errno.errorcode[error.errno or 0]

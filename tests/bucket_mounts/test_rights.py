@@ -67,9 +67,9 @@ def try_listing_alone(mounts: BucketMounts, proxy: FaultProxy, path: Path) -> No
 
 def try_without_listing(mounts: BucketMounts, proxy: FaultProxy, path: Path) -> None:
     proxy.add(Fault.STATUS, method="GET", key=LISTING, **DENIED)
-    for deed in (lambda: os.listdir(path), lambda: (path / "a").stat()):
+    for action in (lambda: os.listdir(path), lambda: (path / "a").stat()):
         with fails(errno.EACCES):
-            deed()
+            action()
 
 
 def try_without_writing(mounts: BucketMounts, proxy: FaultProxy, path: Path) -> None:
@@ -155,13 +155,13 @@ def test_keys_expire_while_the_mount_is_up(
     assert (path / "a").read_bytes() == b"a"
     ended = {"status": 400, "code": "ExpiredToken"}
     proxy.add(Fault.STATUS, header=f"authorization: .*{server.reader_key}", **ended)
-    for deed in (
+    for action in (
         lambda: os.listdir(path),
         lambda: (path / "b").read_bytes(),
         lambda: (path / "new").write_bytes(b"n"),
     ):
         with fails(errno.EACCES):
-            deed()
+            action()
     assert mounted.status().bucket.unreachable_since_ns is None  # it is there, and refuses
     give(server.access_key, server.secret_key)
     wait_until(lambda: os.listdir(path) != [], "the listing")

@@ -13,7 +13,7 @@ from tests.sim.faults import Fate
 from tests.sim.gc_mutants import Mutant
 from tests.sim.listed_content import AT_ONCE, CHUNKS, LARGE, Content, SimMachine
 from tests.sim.simulation import Client, Simulation
-from tests.sim.store_deeds import VOLUME, Actor, StoreLedger, begin_store
+from tests.sim.store_actions import VOLUME, Actor, StoreLedger, begin_store
 from tests.sim.store_judge import TOO_OLD, judge
 from volfs.errors import VolfsError
 from volfs.model.logs.volume_changes import VersionsExpired

@@ -17,7 +17,7 @@ from tests.sim.faults import DISTURBANCES, Fate
 from tests.sim.listed_content import AT_ONCE, SimMachine
 from tests.sim.scheduler import ScheduleError, Scheduler
 from tests.sim.simulation import Simulation
-from tests.sim.store_deeds import GcClient, StoreClient, StoreLedger, begin_store
+from tests.sim.store_actions import GcClient, StoreClient, StoreLedger, begin_store
 from volfs.buckets.access import Bucket
 from volfs.errors import DataError
 from volfs.model.logs.gc_log import GC_CHANGES, list_condemned

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from tests.sim.by_hand import finish
-from tests.sim.host_deeds import (
+from tests.sim.host_actions import (
     FIRST_MACHINE,
     SOURCE,
     Ledger,

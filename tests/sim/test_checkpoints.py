@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 from tests.sim.by_hand import finish, step, step_until
-from tests.sim.checkpoint_deeds import (
+from tests.sim.checkpoint_actions import (
     EVERY,
     Credulous,
     TooSoon,
     judge_checkpoints,
     make_keeping,
 )
-from tests.sim.commit_deeds import (
+from tests.sim.commit_actions import (
     CHUNKS,
     Content,
     Ledger,
@@ -31,7 +31,7 @@ from tests.sim.commit_deeds import (
 from tests.sim.faults import Fate
 from tests.sim.scheduler import ScheduleError, count_schedules, run_schedules
 from tests.sim.simulation import Client, Simulation
-from tests.sim.volume_deeds import VOLUME, run_volume
+from tests.sim.volume_actions import VOLUME, run_volume
 from volfs.buckets.access import Bucket
 from volfs.store.distributed.place.object_keys import volume_log
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.sim.by_hand import finish, step_until
-from tests.sim.commit_deeds import (
+from tests.sim.commit_actions import (
     Ledger,
     Scripted,
     begin_volume,

@@ -11,7 +11,7 @@ from tests.sim import gc_mutants
 from tests.sim.by_hand import finish, step_until
 from tests.sim.gc_stage import GC, HIT, PLACE, Act, Stage, commit, has, step_past, without
 from tests.sim.listed_content import CHUNKS, LARGE, STAMP, make_record
-from tests.sim.store_deeds import VOLUME, Actor, Impatient
+from tests.sim.store_actions import VOLUME, Actor, Impatient
 from volfs.model.objects import Kind, Oid
 from volfs.store.contract.lease import Lease
 from volfs.store.contract.refs import Head, VolumeRecord

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from tests.sim.by_hand import finish, step, step_until
-from tests.sim.commit_deeds import LARGE
+from tests.sim.commit_actions import LARGE
 from tests.sim.faults import Fate
-from tests.sim.host_deeds import SOURCE
+from tests.sim.host_actions import SOURCE
 from tests.sim.simulation import Client
 from tests.sim.store_stage import (
     FIRST_MACHINE,
@@ -276,32 +276,32 @@ NAMERS: dict[str, Callable[[], Act]] = {
 
 
 @pytest.mark.parametrize("fate", [Fate.UNANSWERED, Fate.LOST, Fate.TWICE, Fate.CONFLICT])
-@pytest.mark.parametrize("deed", NAMERS)
-def test_23_the_line_of_the_catalog_is_lost(stage: StoreStage, deed: str, fate: Fate) -> None:
+@pytest.mark.parametrize("action", NAMERS)
+def test_23_the_line_of_the_catalog_is_lost(stage: StoreStage, action: str, fate: Fate) -> None:
     """On its way, or on the way back. It is sent again, and is there once."""
-    namer = stage.add("namer", NAMERS[deed]())
+    namer = stage.add("namer", NAMERS[action]())
     step_until(namer, "PUT", CATALOG(1))
     step(namer, fate)
     finish(namer)
     assert stage.results["namer"] is None
-    assert stage.find("new") == (SOURCE if deed == "rename" else OTHER)
+    assert stage.find("new") == (SOURCE if action == "rename" else OTHER)
     assert stage.sim.direct_bucket().list_page("catalog/").objects[-1].key == CATALOG(1)
 
 
 @pytest.mark.parametrize("arrives", [False, True])
-@pytest.mark.parametrize("deed", NAMERS)
+@pytest.mark.parametrize("action", NAMERS)
 def test_23_who_names_dies_before_the_catalog_answers(
-    stage: StoreStage, deed: str, arrives: bool
+    stage: StoreStage, action: str, arrives: bool
 ) -> None:
     """The name is given, or free for another. The volume keeps its content."""
-    namer = stage.add("namer", NAMERS[deed]())
+    namer = stage.add("namer", NAMERS[action]())
     step_until(namer, "PUT", CATALOG(1))
     die(namer, arrives=arrives)
     again = stage.ask(create(FORK, "new"))
     assert isinstance(again, AlreadyExistsError) if arrives else again is None
-    given = SOURCE if deed == "rename" else OTHER
+    given = SOURCE if action == "rename" else OTHER
     assert stage.find("new") == (given if arrives else FORK)
-    if deed == "rename" and not arrives:
+    if action == "rename" and not arrives:
         assert stage.find("source") == SOURCE
     assert stage.ask(read(SOURCE, 2)) == 1
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from tests.sim.by_hand import finish, step_until
-from tests.sim.lease_deeds import Collector, Ledger, begin_volume, make_leases, run_leases
+from tests.sim.lease_actions import Collector, Ledger, begin_volume, make_leases, run_leases
 from tests.sim.scheduler import count_schedules, run_schedules
 from tests.sim.simulation import Client, Simulation
-from tests.sim.volume_deeds import VOLUME
+from tests.sim.volume_actions import VOLUME
 from volfs.errors import NotFoundError
 from volfs.model.logs.volume_changes import VersionPublished, VersionsExpired
 from volfs.store.contract.lease import Lease

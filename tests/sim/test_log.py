@@ -14,7 +14,7 @@ import pytest
 
 from tests.sim.by_hand import finish, step, step_until
 from tests.sim.faults import Fate
-from tests.sim.log_deeds import PLACE, Appender, Ledger, find_bug, judge, open_log, run_appenders
+from tests.sim.log_actions import PLACE, Appender, Ledger, find_bug, judge, open_log, run_appenders
 from tests.sim.scheduler import count_schedules, run_schedules
 from tests.sim.simulation import Client, Simulation
 from tests.sim.world import SimWorld
@@ -35,14 +35,14 @@ T = TypeVar("T")
 
 
 class Stage:
-    """Clients whose deeds have the names ``a 0``, ``a 1``, ``b 0`` …"""
+    """Clients whose actions have the names ``a 0``, ``a 1``, ``b 0`` …"""
 
-    def __init__(self, *deeds: int, seconds: float = 60.0) -> None:
+    def __init__(self, *actions: int, seconds: float = 60.0) -> None:
         self.sim, self.ledger = Simulation(), Ledger()
         self.sim.watchers.append(self.ledger.watch)
         self.appenders = [
             Appender(name, count, self.ledger, seconds)
-            for name, count in zip("abcd", deeds, strict=False)
+            for name, count in zip("abcd", actions, strict=False)
         ]
         self.clients = [
             self.sim.add(name, appender.live)
@@ -50,7 +50,7 @@ class Stage:
         ]
 
     def judge(self) -> list[str]:
-        """The names of the deeds in the log."""
+        """The names of the actions in the log."""
         return [line.body.decode() for line in judge(self.sim, self.ledger)]
 
     def count(self, verb: str) -> int:

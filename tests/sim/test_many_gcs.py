@@ -13,7 +13,7 @@ from tests.sim.faults import Fate
 from tests.sim.gc_stage import GC, PLACE, Act, Stage, commit, step_past, take_steps, without
 from tests.sim.listed_content import CHUNKS, LARGE
 from tests.sim.simulation import Client
-from tests.sim.store_deeds import VOLUME, Actor
+from tests.sim.store_actions import VOLUME, Actor
 
 MOST_REQUESTS = 200
 

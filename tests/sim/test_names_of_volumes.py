@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from tests.sim.name_deeds import run_names
+from tests.sim.name_actions import run_names
 from tests.sim.scheduler import ScheduleError, count_schedules, run_schedules
 from volfs.model.logs.volume_changes import VolumeCreated
 from volfs.store.contract.refs import VolumeRecord

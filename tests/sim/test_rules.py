@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.sim.by_hand import finish, step, step_until
-from tests.sim.commit_deeds import LARGE
-from tests.sim.host_deeds import FIRST_MACHINE, SOURCE, list_chunks
+from tests.sim.commit_actions import LARGE
+from tests.sim.host_actions import FIRST_MACHINE, SOURCE, list_chunks
 from tests.sim.protocol_model import RULES as RULES_OF_THE_MODEL
 from tests.sim.rules import NOT_IN_THE_CODE, RULES
 from tests.sim.simulation import Client

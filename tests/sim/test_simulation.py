@@ -8,7 +8,7 @@ import pytest
 
 from tests.sim.by_hand import finish, step
 from tests.sim.faults import DISTURBANCES, Fate
-from tests.sim.log_deeds import PLACE, find_bug, run_appenders
+from tests.sim.log_actions import PLACE, find_bug, run_appenders
 from tests.sim.scheduler import ScheduleError, Scheduler
 from tests.sim.simulation import Client, Simulation
 from tests.sim.tasks import Died, StuckError

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.sim.host_deeds import run_store
+from tests.sim.host_actions import run_store
 from tests.sim.scheduler import count_schedules, run_schedules
 
 SCHEDULES = 60

@@ -11,7 +11,7 @@ import pytest
 from tests.sim.by_hand import finish, step_until
 from tests.sim.gc_stage import PLACE, Stage, commit
 from tests.sim.listed_content import CHUNKS, STAMP
-from tests.sim.store_deeds import VOLUME, Actor
+from tests.sim.store_actions import VOLUME, Actor
 from volfs.errors import MissingObjectError
 from volfs.model.logs.lease_log import LeaseMade
 from volfs.model.objects import Kind, Oid, compute_oid

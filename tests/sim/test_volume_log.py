@@ -8,7 +8,7 @@ import pytest
 
 from tests.sim.scheduler import ScheduleError, count_schedules, run_schedules
 from tests.sim.simulation import Simulation
-from tests.sim.volume_deeds import (
+from tests.sim.volume_actions import (
     VOLUME,
     make_facts,
     make_follower,

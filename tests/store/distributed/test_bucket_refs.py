@@ -256,10 +256,10 @@ def door() -> CountingDoor:
     return CountingDoor()
 
 
-def count(door: CountingDoor, deed: Callable[[], object]) -> tuple[int, int]:
-    """How many lines a deed asks for, and how many it writes."""
+def count(door: CountingDoor, action: Callable[[], object]) -> tuple[int, int]:
+    """How many lines an action asks for, and how many it writes."""
     before = len(door.seen)
-    deed()
+    action()
     seen = door.seen[before:]
     return sum(each.startswith("GET") for each in seen), sum(each[:3] == "PUT" for each in seen)
 
@@ -283,7 +283,7 @@ def test_requests_are_few(door: CountingDoor) -> None:
     assert count(door, lambda: refs.delete_volume("new"))[1] == 2
 
 
-DEEDS: dict[str, Callable[[LineStore], None]] = {
+ACTIONS: dict[str, Callable[[LineStore], None]] = {
     "create": lambda store: store.refs.create_volume(TWO, b"m"),
     "fork": lambda store: store.refs.fork_volume(TWO, (b"a", b"b"), ONE.id, 0),
     "rename": lambda store: store.refs.rename_volume("volume-1", "volume-2"),
@@ -292,8 +292,8 @@ DEEDS: dict[str, Callable[[LineStore], None]] = {
 }
 
 
-@pytest.mark.parametrize("deed", DEEDS)
-def test_a_deed_that_dies_at_any_request_can_be_done_again(deed: str) -> None:
+@pytest.mark.parametrize("action", ACTIONS)
+def test_a_action_that_dies_at_any_request_can_be_done_again(action: str) -> None:
     """By another process, and no name leads to nothing, or twice."""
     for last in itertools.count():
         door = CountingDoor()
@@ -301,38 +301,38 @@ def test_a_deed_that_dies_at_any_request_can_be_done_again(deed: str) -> None:
         store = LineStore(bucket)
         store.refs.create_volume(ONE, b"m")
         door.last = len(door.seen) + last
-        is_whole = try_deed(DEEDS[deed], store)
+        is_whole = try_action(ACTIONS[action], store)
         was_refused = len(door.seen) > door.last
         door.last = 1 << 60
         other = LineStore(bucket)
         if not is_whole:
-            try_deed(partial(do_again, deed), other)
-        check_names(other, deed)
+            try_action(partial(do_again, action), other)
+        check_names(other, action)
         if not was_refused:
             assert is_whole
             return
 
 
-def try_deed(deed: Callable[[LineStore], None], store: LineStore) -> bool:
+def try_action(action: Callable[[LineStore], None], store: LineStore) -> bool:
     try:
-        deed(store)
+        action(store)
     except (StoreError, AlreadyExistsError, NotFoundError):
         return False
     return True
 
 
-def do_again(deed: str, store: LineStore) -> None:
+def do_again(action: str, store: LineStore) -> None:
     """With another id, as everybody does."""
     again = replace(TWO, id=make_record(4).id)
-    if deed == "create":
+    if action == "create":
         store.refs.create_volume(again, b"m")
-    elif deed == "fork":
+    elif action == "fork":
         store.refs.fork_volume(again, (b"a", b"b"), ONE.id, 0)
     else:
-        DEEDS[deed](store)
+        ACTIONS[action](store)
 
 
-def check_names(store: LineStore, deed: str) -> None:
+def check_names(store: LineStore, action: str) -> None:
     names = {record.full_name for record in store.refs.list_volumes()}
     wanted = {
         "create": {"volume-1", "volume-2"},
@@ -342,7 +342,7 @@ def check_names(store: LineStore, deed: str) -> None:
         "delete": set(),
     }
     alive = {r.full_name for r in store.refs.list_volumes() if store.refs.find_volume_by_id(r.id)}
-    assert alive == wanted[deed]
+    assert alive == wanted[action]
     assert names - alive <= {"volume-1"}  # It was deleted, and its name is free.
     if names - alive:
         store.refs.create_volume(replace(make_record(5), name="volume-1"), b"m")

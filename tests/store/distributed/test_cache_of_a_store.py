@@ -50,9 +50,9 @@ class Vandal:
         self.done: set[str] = set()
 
     def act(self) -> None:
-        deeds: tuple[Callable[[], None], ...] = (self.wipe, self.cut, self.flip, self.flip)
+        actions: tuple[Callable[[], None], ...] = (self.wipe, self.cut, self.flip, self.flip)
         try:
-            self._chance.choice(deeds)()
+            self._chance.choice(actions)()
         except OSError:
             pass  # The file is gone meanwhile.
 

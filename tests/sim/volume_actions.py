@@ -47,7 +47,7 @@ def make_facts(volume: str) -> VolumeFacts:
     return VolumeFacts(volume, f"name {volume[-4:]}", 2, 20, 0, "sim")
 
 
-class Deed(NamedTuple):
+class Action(NamedTuple):
     """One thing that a client was to do."""
 
     kind: str
@@ -64,22 +64,22 @@ class Ledger:
     """What the clients were told."""
 
     def __init__(self) -> None:
-        self.done: list[Deed] = []
-        self.doubtful: list[Deed] = []
-        self.refused: list[Deed] = []
+        self.done: list[Action] = []
+        self.doubtful: list[Action] = []
+        self.refused: list[Action] = []
         self.seen: list[tuple[str, KnownLog[VolumeState | None]]] = []
-        """What followers knew at the ends of deeds."""
+        """What followers knew at the ends of actions."""
 
 
 class Worker:
-    """One client. Which deeds it does depends on its seed alone, and on what it sees."""
+    """One client. Which actions it does depends on its seed alone, and on what it sees."""
 
     def __init__(
-        self, name: str, seed: int, deeds: int, ledger: Ledger, make: MakeFollower
+        self, name: str, seed: int, actions: int, ledger: Ledger, make: MakeFollower
     ) -> None:
         self._name = name
         self._chance = random.Random(f"{name} {seed}")
-        self._left = deeds
+        self._left = actions
         self._ledger = ledger
         self._make = make
         self._forks = 0
@@ -102,38 +102,38 @@ class Worker:
                     self._ledger.seen.append((volume, follower.known))
 
     def _do(self, open_follower: Callable[[str], VolumeFollower]) -> None:
-        deed = self._draw()
+        action = self._draw()
         try:
-            number = self._carry_out(deed, open_follower)
+            number = self._carry_out(action, open_follower)
         except StoreUncertainError:
-            self._ledger.doubtful.append(deed)
+            self._ledger.doubtful.append(action)
         except (StoreError, UserError):
-            self._ledger.refused.append(deed)
+            self._ledger.refused.append(action)
         else:
             if number >= 0:
-                self._ledger.done.append(deed._replace(number=number))
+                self._ledger.done.append(action._replace(number=number))
 
-    def _draw(self) -> Deed:
+    def _draw(self) -> Action:
         kinds = ("commit",) * 6 + ("tag", "untag", "expire", "fork", "name", "delete")
         kind = self._chance.choice(kinds)
         if kind == "delete" and self._chance.random() < 0.7:
             kind = "commit"
         tag = self._chance.choice(("t", "u"))
-        return Deed(kind, VOLUME, self._chance.randbytes(32), tag=tag)
+        return Action(kind, VOLUME, self._chance.randbytes(32), tag=tag)
 
-    def _carry_out(self, deed: Deed, open_follower: Callable[[str], VolumeFollower]) -> int:
-        follower = open_follower(deed.volume)
-        if deed.kind == "commit":
-            return self._commit(follower, deed)
-        if deed.kind == "fork":
+    def _carry_out(self, action: Action, open_follower: Callable[[str], VolumeFollower]) -> int:
+        follower = open_follower(action.volume)
+        if action.kind == "commit":
+            return self._commit(follower, action)
+        if action.kind == "fork":
             return self._fork(follower, open_follower)
-        return change(follower, lambda state: self._decide(deed, state))
+        return change(follower, lambda state: self._decide(action, state))
 
-    def _commit(self, follower: VolumeFollower, deed: Deed) -> int:
+    def _commit(self, follower: VolumeFollower, action: Action) -> int:
         """As a publisher does: the head is guessed, and after a lost race it is merged anew."""
         known = follower.known
         while True:
-            won = follower.propose(known, publish(known.state, deed.oid))
+            won = follower.propose(known, publish(known.state, action.oid))
             if won is not None:
                 return won.known.number
             known = follower.known
@@ -160,17 +160,17 @@ class Worker:
             raise ConflictError("another has taken line 0")
         return number
 
-    def _decide(self, deed: Deed, state: VolumeState | None) -> Sequence[VolumeChange]:
+    def _decide(self, action: Action, state: VolumeState | None) -> Sequence[VolumeChange]:
         state = alive(state)
-        if deed.kind == "tag":
-            return [VersionTagged(deed.tag, self._choose(state), move=True)]
-        if deed.kind == "untag":
-            return [VersionTagged(deed.tag)] if deed.tag in state.tags else []
-        if deed.kind == "expire":
+        if action.kind == "tag":
+            return [VersionTagged(action.tag, self._choose(state), move=True)]
+        if action.kind == "untag":
+            return [VersionTagged(action.tag)] if action.tag in state.tags else []
+        if action.kind == "expire":
             free = [v for v in list_versions(state)[:-1] if v not in state.tagged]
             chosen = self._chance.choice(free) if free else None
             return [] if chosen is None else [VersionsExpired(((chosen, chosen),))]
-        if deed.kind == "name":
+        if action.kind == "name":
             return [VolumeNamed(self._name, "main")]
         return [VolumeDeleted()]
 
@@ -232,12 +232,14 @@ class History:
 def judge(bucket: Bucket, ledger: Ledger) -> None:
     """That the lines are one history, and that everybody was told the truth."""
     history = History(bucket, VOLUME)  # Raises for a line that cannot follow.
-    for deed in ledger.done:
-        judge_done(bucket, history, deed)
-    for deed in ledger.refused:
-        assert deed.kind != "commit" or history.count(deed.oid) == 0, f"refused, and done: {deed}"
-    for deed in ledger.doubtful:
-        assert history.count(deed.oid) <= 1, f"done twice: {deed}"
+    for action in ledger.done:
+        judge_done(bucket, history, action)
+    for action in ledger.refused:
+        assert action.kind != "commit" or history.count(action.oid) == 0, (
+            f"refused, and done: {action}"
+        )
+    for action in ledger.doubtful:
+        assert history.count(action.oid) <= 1, f"done twice: {action}"
     histories = {VOLUME: history}
     for volume, known in ledger.seen:
         there = histories.setdefault(volume, History(bucket, volume))
@@ -245,44 +247,44 @@ def judge(bucket: Bucket, ledger: Ledger) -> None:
             assert there.states[known.number] == known.state, "N4: a state is not that of its lines"
 
 
-def judge_done(bucket: Bucket, history: History, deed: Deed) -> None:
-    assert deed.number < len(history.lines), f"acknowledged, and gone: {deed}"
-    changes, state = history.lines[deed.number], history.states[deed.number]
+def judge_done(bucket: Bucket, history: History, action: Action) -> None:
+    assert action.number < len(history.lines), f"acknowledged, and gone: {action}"
+    changes, state = history.lines[action.number], history.states[action.number]
     (line,) = changes
     match line:
         case VersionPublished():
-            assert deed.kind == "commit"
-            assert line.manifest == deed.oid
-            assert history.count(deed.oid) == 1, f"committed twice: {deed}"
-            judge_version(history, line.version, deed)
+            assert action.kind == "commit"
+            assert line.manifest == action.oid
+            assert history.count(action.oid) == 1, f"committed twice: {action}"
+            judge_version(history, line.version, action)
         case VersionTagged():
-            assert deed.kind in ("tag", "untag")
-            assert state.tags.get(deed.tag) == (line.version if deed.kind == "tag" else None)
+            assert action.kind in ("tag", "untag")
+            assert state.tags.get(action.tag) == (line.version if action.kind == "tag" else None)
         case VolumeForked():
             created = History(bucket, line.volume)
-            row = history.states[deed.number - 1].versions.find(line.version)
+            row = history.states[action.number - 1].versions.find(line.version)
             version = created.states[0].versions.find(1)
             assert row is not None
             assert version is not None
             assert row.manifest == version.manifest
         case _:
             kinds = {"expire": VersionsExpired, "name": VolumeNamed, "delete": VolumeDeleted}
-            assert isinstance(line, kinds[deed.kind])
+            assert isinstance(line, kinds[action.kind])
 
 
-def judge_version(history: History, version: int, deed: Deed) -> None:
-    """Every acknowledged commit is a version, or was expired by a deed, or its volume deleted."""
+def judge_version(history: History, version: int, action: Action) -> None:
+    """An acknowledged commit is a version, unless it was expired, or its volume deleted."""
     last = history.states[-1]
     if last.is_deleted or last.versions.has(version):
         return
     expired = [
         span
-        for changes in history.lines[deed.number :]
+        for changes in history.lines[action.number :]
         for change in changes
         if isinstance(change, VersionsExpired)
         for span in change.versions
     ]
-    assert any(first <= version <= end for first, end in expired), f"vanished: {deed}"
+    assert any(first <= version <= end for first, end in expired), f"vanished: {action}"
 
 
 def run_volume(seed: int, make: MakeFollower = make_follower) -> Simulation:

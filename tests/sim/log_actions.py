@@ -25,13 +25,13 @@ def open_log(client: Client, seconds: float) -> Log:
 
 
 class Ledger:
-    """What the clients were told, by a name for each deed; and what they sent."""
+    """What the clients were told, by a name for each action; and what they sent."""
 
     def __init__(self) -> None:
         self.acknowledged: dict[bytes, int] = {}
         self.begun: list[bytes] = []
         self.refused: set[bytes] = set()
-        """Deeds of which a client was told that they were not done."""
+        """Actions of which a client was told that they were not done."""
         self.seen: list[tuple[int, bytes]] = []
         """What readers saw: numbers and nonces."""
         self.sent: dict[bytes, tuple[str, bytes]] = {}
@@ -46,12 +46,12 @@ class Ledger:
 
 
 class Appender:
-    """One client: it appends its deeds one after the other, in as many lives as it takes."""
+    """One client: it appends its actions one after the other, in as many lives as it takes."""
 
     def __init__(
-        self, name: str, deeds: int, ledger: Ledger, seconds: float, make: OpenLog = open_log
+        self, name: str, actions: int, ledger: Ledger, seconds: float, make: OpenLog = open_log
     ) -> None:
-        self._names = [f"{name} {number}".encode() for number in range(deeds)]
+        self._names = [f"{name} {number}".encode() for number in range(actions)]
         self._ledger = ledger
         self._seconds = seconds
         self._make = make
@@ -119,7 +119,7 @@ def judge(sim: Simulation, ledger: Ledger) -> list[Line]:
     keys = [info.key for info in sim.direct_bucket().list_page("", delimiter=False).objects]
     assert keys == [PLACE.line(number) for number, _ in lines], "N1: no gaps"
     names = [line.body for _, line in lines]
-    assert len(set(names)) == len(names), f"a deed was done twice: {names}"
+    assert len(set(names)) == len(names), f"an action was done twice: {names}"
     for name, number in ledger.acknowledged.items():
         assert number < len(names), f"{name!r} was acknowledged and is not there"
         assert names[number] == name, f"{name!r} was acknowledged as {number}"
@@ -132,7 +132,7 @@ def judge(sim: Simulation, ledger: Ledger) -> list[Line]:
 
 
 def run_appenders(seed: int, make: OpenLog = open_log) -> Simulation:
-    """One schedule: two to four clients with some deeds each. ``ScheduleError``."""
+    """One schedule: two to four clients with some actions each. ``ScheduleError``."""
     chance = random.Random(f"appenders {seed}")
     sim, ledger = Simulation(seed), Ledger()
     sim.watchers.append(ledger.watch)

@@ -42,7 +42,16 @@ from volfs.store.distributed.log.log import Log
 from volfs.store.distributed.place.object_keys import gc_log
 
 VOLUME = "vo-" + "0" * 22
-DEEDS = ("commit",) * 5 + ("mount", "mount", "expire", "expire", "fork", "tag", "delete", "revoke")
+ACTIONS = ("commit",) * 5 + (
+    "mount",
+    "mount",
+    "expire",
+    "expire",
+    "fork",
+    "tag",
+    "delete",
+    "revoke",
+)
 TOO_LATE = (StoreError, DataError, UserError)
 """What a client may be told when others were faster, or the network is bad."""
 
@@ -116,9 +125,9 @@ class Actor:
         self.show(lease, head.manifest)
         return lease
 
-    def use(self, lease: Lease, manifest: Oid, deeds: int) -> None:
+    def use(self, lease: Lease, manifest: Oid, actions: int) -> None:
         """Read and commit for a while, then end."""
-        for _ in range(deeds):
+        for _ in range(actions):
             if self.chance.random() < 0.5:
                 lease = self.commit(lease.volume_id, self.draw(), lease) or lease
             else:
@@ -179,10 +188,12 @@ class Actor:
 class StoreClient:
     """One client that does what its seed says."""
 
-    def __init__(self, name: str, seed: int, deeds: int, ledger: StoreLedger, place: Path) -> None:
+    def __init__(
+        self, name: str, seed: int, actions: int, ledger: StoreLedger, place: Path
+    ) -> None:
         self._name = name
         self._chance = random.Random(f"{name} {seed}")
-        self._left = deeds
+        self._left = actions
         self._ledger = ledger
         self._place = place / name
         self._forks = 0
@@ -194,13 +205,13 @@ class StoreClient:
             while self._left:
                 self._left -= 1
                 with suppress(*TOO_LATE):
-                    self._do(actor, self._chance.choice(DEEDS))
+                    self._do(actor, self._chance.choice(ACTIONS))
         finally:
             machine.close()
 
-    def _do(self, actor: Actor, deed: str) -> None:
+    def _do(self, actor: Actor, action: str) -> None:
         volume = self._chance.choice(self._ledger.volumes)
-        match deed:
+        match action:
             case "commit":
                 actor.commit(volume, actor.draw())
             case "mount":

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 
-from tests.sim.volume_deeds import History
+from tests.sim.volume_actions import History
 from volfs.buckets.access import Bucket, iter_objects
 from volfs.errors import StoreError
 from volfs.model.logs.framed import decode_framed

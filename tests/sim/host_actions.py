@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from tests.sim.commit_deeds import CHUNKS, LARGE
+from tests.sim.commit_actions import CHUNKS, LARGE
 from tests.sim.plain_packs import open_plain_packs
 from tests.sim.scheduler import ScheduleError, Scheduler
 from tests.sim.simulation import Client, Life, Simulation
@@ -36,7 +36,7 @@ from volfs.store.distributed.place.object_keys import VOLUMES, find_volume_id, g
 SOURCE = "vo-" + "0" * 22
 FIRST = b"manifest 0"
 FIRST_MACHINE = "first"
-DEEDS = ("commit",) * 5 + ("mount",) * 3 + ("expire",) * 3 + ("fork", "unmount", "delete", "tag")
+ACTIONS = ("commit",) * 5 + ("mount",) * 3 + ("expire",) * 3 + ("fork", "unmount", "delete", "tag")
 Version = tuple[str, int]
 
 
@@ -66,11 +66,17 @@ class Host:
     """One machine, with one session."""
 
     def __init__(
-        self, name: str, seed: int, deeds: int, ledger: Ledger, place: Path, kinds: tuple[str, ...]
+        self,
+        name: str,
+        seed: int,
+        actions: int,
+        ledger: Ledger,
+        place: Path,
+        kinds: tuple[str, ...],
     ) -> None:
         self._name = name
         self._chance = random.Random(f"host {name} {seed}")
-        self._left = deeds
+        self._left = actions
         self._ledger = ledger
         self._place = place / name
         self._kinds = kinds
@@ -309,9 +315,9 @@ def read_version(engine: BucketEngine, volume: str, manifest: Oid, what: str) ->
 class Cast(NamedTuple):
     """Who takes part in a schedule, beside what chance decides."""
 
-    kinds: tuple[str, ...] = DEEDS
+    kinds: tuple[str, ...] = ACTIONS
     hosts: tuple[int, int] = (2, 3)
-    deeds: tuple[int, int] = (2, 6)
+    actions: tuple[int, int] = (2, 6)
     collectors: tuple[int, int] = (1, 2)
     undeleters: int = 1
     calm: float | None = None
@@ -372,8 +378,8 @@ def choose_lives(
 ) -> dict[str, Life]:
     lives: dict[str, Life] = {}
     for name in "abcd"[: chance.randint(*cast.hosts)]:
-        deeds = chance.randint(*cast.deeds)
-        lives[name] = Host(name, seed, deeds, ledger, place, cast.kinds).live
+        actions = chance.randint(*cast.actions)
+        lives[name] = Host(name, seed, actions, ledger, place, cast.kinds).live
     for number in range(chance.randint(*cast.collectors)):
         revoking = random.Random(f"gc {number} {seed}").random
         lives[f"gc{number}"] = StoreCollector(chance.randint(1, 3), place, revoking).live

@@ -18,7 +18,7 @@ from tests.sim.listed_content import CHUNKS, LARGE, Content
 from tests.sim.plain_packs import open_plain_packs
 from tests.sim.scheduler import ScheduleError, Scheduler
 from tests.sim.simulation import Client, Simulation
-from tests.sim.volume_deeds import VOLUME, list_versions, make_facts
+from tests.sim.volume_actions import VOLUME, list_versions, make_facts
 from volfs.buckets.access import Bucket
 from volfs.errors import DataError, HeadMovedError, StoreError, StoreUncertainError
 from volfs.model.logs.volume_changes import VersionsExpired, VersionTagged, VolumeCreated
@@ -118,7 +118,7 @@ class Committer:
         self,
         name: str,
         seed: int,
-        deeds: int,
+        actions: int,
         ledger: Ledger,
         place: Path,
         make: MakePublisher,
@@ -126,7 +126,7 @@ class Committer:
     ) -> None:
         self._open = open_machine or Machine
         self._chance = random.Random(f"{name} {seed}")
-        self._left = deeds
+        self._left = actions
         self._ledger = ledger
         self._place = place / name
         self._make = make
@@ -145,12 +145,12 @@ class Committer:
             machine.close()
 
     def _do(self, machine: Machine, publisher: VolumePublisher) -> None:
-        deed = self._chance.choice(("commit", "commit", "commit", "expire", "tag"))
+        action = self._chance.choice(("commit", "commit", "commit", "expire", "tag"))
         try:
-            if deed == "commit":
+            if action == "commit":
                 self._commit(machine, publisher, self._draw())
             else:
-                change = self._expire if deed == "expire" else _tag
+                change = self._expire if action == "expire" else _tag
                 machine.book.follower.change(lambda state: change(VolumeView(VOLUME, state)))
         except (StoreError, DataError):
             pass
@@ -262,8 +262,8 @@ def run_commits(
     try:
         begin_volume(sim.direct_bucket())
         for name in "abc"[: chance.randint(2, 3)]:
-            deeds = chance.randint(1, 4)
-            committer = Committer(name, seed, deeds, ledger, place, make, open_machine)
+            actions = chance.randint(1, 4)
+            committer = Committer(name, seed, actions, ledger, place, make, open_machine)
             sim.add(name, committer.live)
         Scheduler(sim, seed).run()
         judge(sim.direct_bucket(), ledger, place)

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from tests.sim.scheduler import ScheduleError, Scheduler
 from tests.sim.simulation import Client, Life, Simulation
-from tests.sim.volume_deeds import VOLUME, list_versions, make_facts
+from tests.sim.volume_actions import VOLUME, list_versions, make_facts
 from volfs.buckets.access import Bucket
 from volfs.errors import DataError, LeaseLostError, NotFoundError, StoreError, UserError
 from volfs.model.logs.volume_changes import VersionPublished, VersionsExpired, VolumeCreated
@@ -62,10 +62,12 @@ class Ledger:
 class Mount:
     """One session, by life after life."""
 
-    def __init__(self, name: str, seed: int, deeds: int, ledger: Ledger, make: MakeLeases) -> None:
+    def __init__(
+        self, name: str, seed: int, actions: int, ledger: Ledger, make: MakeLeases
+    ) -> None:
         self.session = f"m.{name}"
         self._chance = random.Random(f"{name} {seed}")
-        self._left = deeds
+        self._left = actions
         self._ledger = ledger
         self._make = make
         self._kind = self._chance.choice((LeaseKind.RENEWED, LeaseKind.RENEWED, LeaseKind.KEPT))
@@ -90,18 +92,18 @@ class Mount:
             client.world.pause(self._chance.choice((0.0, 1.0, 30.0)), threading.Event())
 
     def _do(self, leases: BucketLeases, logs: VolumeLogs, lease: Lease | None) -> Lease | None:
-        deed = self._chance.choice(("widen", "widen", "narrow", "renew", "renew", "drop"))
+        action = self._chance.choice(("widen", "widen", "narrow", "renew", "renew", "drop"))
         if lease is None:
             return self._put(leases, self._begin(), logs, ())
-        if deed == "renew":
+        if action == "renew":
             leases.renew(lease)
             self._ledger.rely(self.session, frozenset(lease.versions), "renewed")
             return lease
-        if deed == "drop" and self._chance.random() < 0.5:
+        if action == "drop" and self._chance.random() < 0.5:
             self._ledger.kept.pop(self.session, None)
             leases.drop(self.session)
             return None
-        return self._put(leases, lease, logs, lease.versions if deed == "widen" else ())
+        return self._put(leases, lease, logs, lease.versions if action == "widen" else ())
 
     def _put(
         self, leases: BucketLeases, lease: Lease, logs: VolumeLogs, stay: tuple[int, ...]
@@ -124,9 +126,9 @@ class Mount:
 class Publisher:
     """Publishes versions and expires all but the newest, whatever leases say."""
 
-    def __init__(self, seed: int, deeds: int, ledger: Ledger) -> None:
+    def __init__(self, seed: int, actions: int, ledger: Ledger) -> None:
         self._chance = random.Random(f"publisher {seed}")
-        self._left = deeds
+        self._left = actions
         self._ledger = ledger
 
     def live(self, client: Client) -> None:

@@ -22,7 +22,7 @@ def make_refs(bucket: Bucket) -> BucketRefs:
     return BucketRefs(bucket, list)
 
 
-class NameDeed(NamedTuple):
+class NameAction(NamedTuple):
     """One thing that a client was to do, with the volume that it would make or delete."""
 
     kind: str
@@ -35,9 +35,9 @@ class NameLedger:
     """What the clients were told."""
 
     def __init__(self) -> None:
-        self.begun: list[NameDeed] = []
-        self.done: list[NameDeed] = []
-        self.taken: list[NameDeed] = []
+        self.begun: list[NameAction] = []
+        self.done: list[NameAction] = []
+        self.taken: list[NameAction] = []
         """Refused, because the name was another volume's."""
 
 
@@ -45,11 +45,11 @@ class Namer:
     """One client. It has a volume of its own, whose name nobody else touches."""
 
     def __init__(
-        self, name: str, seed: int, deeds: int, ledger: NameLedger, make: MakeRefs
+        self, name: str, seed: int, actions: int, ledger: NameLedger, make: MakeRefs
     ) -> None:
         self._name = name
         self._chance = random.Random(f"names {name} {seed}")
-        self._left = deeds
+        self._left = actions
         self._ledger = ledger
         self._make = make
         self._count = 0
@@ -58,25 +58,25 @@ class Namer:
         refs = self._make(client.bucket)
         while self._left:
             self._left -= 1
-            deed = self._draw()
-            self._ledger.begun.append(deed)
+            action = self._draw()
+            self._ledger.begun.append(action)
             try:
-                self._carry_out(refs, deed)
+                self._carry_out(refs, action)
             except AlreadyExistsError:
-                self._ledger.taken.append(deed)
+                self._ledger.taken.append(action)
             except (StoreUncertainError, StoreError, UserError):
                 continue
             else:
-                self._ledger.done.append(deed)
+                self._ledger.done.append(action)
 
-    def _draw(self) -> NameDeed:
+    def _draw(self) -> NameAction:
         kind = self._chance.choice(("create", "create", "fork", "rename", "delete", "own", "move"))
         self._count += 1
         volume = f"vo-{self._name}{self._count:021d}"
-        return NameDeed(kind, self._chance.choice(NAMES), self._chance.choice(NAMES), volume)
+        return NameAction(kind, self._chance.choice(NAMES), self._chance.choice(NAMES), volume)
 
-    def _carry_out(self, refs: BucketRefs, deed: NameDeed) -> None:
-        kind, name, other, volume = deed
+    def _carry_out(self, refs: BucketRefs, action: NameAction) -> None:
+        kind, name, other, volume = action
         record = VolumeRecord(volume, other, 2, 20, 0, "sim")
         if kind == "create":
             refs.create_volume(record, b"m")
@@ -102,18 +102,18 @@ def judge_names(bucket: Bucket, ledger: NameLedger) -> None:
     named = {record.id for record in records}
     for volume in named:
         assert refs.logs.open(volume).refresh().state is not None, f"{volume}: a name of nothing"
-    deletes = any(deed.kind in ("delete", "own") for deed in ledger.begun)
-    for deed in ledger.done:
-        if deed.kind in ("create", "fork"):
-            is_alive = refs.logs.find(deed.volume) is not None
-            assert is_alive or deletes, f"acknowledged, and gone: {deed}"
-            assert not is_alive or deed.volume in named, f"it lives without a name: {deed}"
-        elif deed.kind == "own":
-            assert refs.logs.find(deed.volume) is None, f"deleted, and alive: {deed}"
-            assert deed.volume not in named, f"deleted, and named: {deed}"
-    for deed in ledger.taken:
-        if deed.kind in ("create", "fork"):
-            assert refs.logs.find(deed.volume) is None, f"refused, and alive: {deed}"
+    deletes = any(action.kind in ("delete", "own") for action in ledger.begun)
+    for action in ledger.done:
+        if action.kind in ("create", "fork"):
+            is_alive = refs.logs.find(action.volume) is not None
+            assert is_alive or deletes, f"acknowledged, and gone: {action}"
+            assert not is_alive or action.volume in named, f"it lives without a name: {action}"
+        elif action.kind == "own":
+            assert refs.logs.find(action.volume) is None, f"deleted, and alive: {action}"
+            assert action.volume not in named, f"deleted, and named: {action}"
+    for action in ledger.taken:
+        if action.kind in ("create", "fork"):
+            assert refs.logs.find(action.volume) is None, f"refused, and alive: {action}"
 
 
 def run_names(seed: int, make: MakeRefs = make_refs) -> Simulation:
