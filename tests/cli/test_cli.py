@@ -331,6 +331,7 @@ def test_volume_group_mirrors_everything(volfs: Command, data: Path) -> None:
     assert volfs("volume", "list", "-e", "main").lines == volfs("list").lines
     others = {"volume", "dict", "queue", "secret", "nfs", "run", "completion"}
     others |= {"environment", "config", "serve", "store", "bucket", "cache", "help"}
+    others |= {"docker", "install-helpers", "metrics", "top", "ui"}
     assert verbs(volfs("--help")) - verbs(volfs("volume", "--help")) == others
     assert error(volfs("volume", "rm", "v", "x", status=1)).startswith("volfs: rm: x: no such")
 

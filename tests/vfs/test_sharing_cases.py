@@ -138,7 +138,7 @@ def test_who_opens_right_before_a_seal_is_held_as_well(rigs: list[SharedRig]) ->
     one.write_handle(first, 0, b"b")
 
     async def write_while_it_waits() -> int:
-        async with trio.open_nursery() as nursery, one.committer._flush_lock:
+        async with trio.open_nursery() as nursery, one.committer.flusher.lock:
             nursery.start_soon(one.sharing.close, first)
             await trio.testing.wait_all_tasks_blocked()
             number = one.open((b"a",))

@@ -45,6 +45,10 @@ class Faulty:
         return self._wrap(self._target.leases)
 
     @property
+    def local(self) -> Path:
+        return self._target.local
+
+    @property
     def care(self) -> Faulty:
         return self._wrap(self._target.care)
 
