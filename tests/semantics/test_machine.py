@@ -61,6 +61,18 @@ def volume(store: Store) -> VolumeRecord:
     return create_volume(store, "data", chunk_bits=16)
 
 
+@pytest.fixture
+def mounts(disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mounts]:
+    """Mounts whose store and overlays are on the disk."""
+    mounts = Mounts(tmp_path)
+    mounts.store_path = disk / "store"
+    mounts.create()
+    mounts.expect("No space left")
+    monkeypatch.setenv("VOLFS_RUNTIME_DIR", str(mounts.runtime))
+    yield mounts
+    mounts.close()
+
+
 def remove(store: Store, volume: VolumeRecord, name: bytes) -> None:
     """As ``volfs rm`` does."""
     with Edit(store, volume) as edit:
@@ -81,16 +93,9 @@ def test_a_failed_change_is_given_back(disk: Path, store: Store, volume: VolumeR
     assert find_free(disk) > free - MIB // 4
 
 
-def test_lost_pages_of_a_mapping_fail_the_next_commit(
-    disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_lost_pages_of_a_mapping_fail_the_next_commit(disk: Path, mounts: Mounts) -> None:
     """Pages of a mapping that could not be kept, on a full disk for example, fail the next
     commit, which names the file, also where `msync` or `fsync` has told them before."""
-    mounts = Mounts(tmp_path)
-    mounts.store_path = disk / "store"
-    mounts.create()
-    mounts.expect("No space left")
-    monkeypatch.setenv("VOLFS_RUNTIME_DIR", str(mounts.runtime))
     mounted = mounts.mount()
     with (mounted.path / "f").open("wb+") as file:
         file.truncate(MIB)
@@ -102,18 +107,10 @@ def test_lost_pages_of_a_mapping_fail_the_next_commit(
         ballast.unlink()
         with pytest.raises(OutOfSpaceError, match=r"^f: "):
             mounted.commit()
-    mounts.close()
 
 
-def test_a_write_on_a_full_disk(
-    disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_write_on_a_full_disk(disk: Path, mounts: Mounts) -> None:
     """It fails with `ENOSPC` and changes nothing. Deleted content leaves its room at once."""
-    mounts = Mounts(tmp_path)
-    mounts.store_path = disk / "store"
-    mounts.create()
-    mounts.expect("No space left")
-    monkeypatch.setenv("VOLFS_RUNTIME_DIR", str(mounts.runtime))
     mounted = mounts.mount()
     big, new = mounted.path / "big", mounted.path / "new"
     big.write_bytes(noise(4 * MIB))
@@ -125,7 +122,6 @@ def test_a_write_on_a_full_disk(
     new.write_bytes(noise(3 * MIB, 3))
     assert new.read_bytes() == noise(3 * MIB, 3)
     ballast.unlink()
-    mounts.close()
 
 
 KILLED = """
