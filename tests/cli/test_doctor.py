@@ -33,7 +33,7 @@ def find(findings: list[dict[str, Any]], check: str, about: str = "") -> dict[st
 
 def test_each_line_is_ok_or_says_what_to_do(volfs: Command, tmp_path: Path) -> None:
     _, findings = look(volfs)
-    assert "volfs create" in find(findings, "store")["advice"]
+    assert "volfs create" in find(findings, "store")["found"]
     place = tmp_path / "mnt"
     place.mkdir()
     volfs("create", "v")

@@ -393,8 +393,11 @@ def test_a_container_has_its_environment(two: Command) -> None:
     assert volfs("ls", "new/x").lines == ["g"]
     said = volfs("run", "-e", "prod", "--fork", "--volume", "x:/d", "--", "rm", "/d/g").err
     assert "Changes of prod/x go to its fork x-" in said
-    shown, dropped = (line.partition("  volfs ")[2].split() for line in said.splitlines()[1:])
+    shown, merged, dropped = (
+        line.partition("  volfs ")[2].split() for line in said.splitlines()[1:]
+    )
     assert volfs(*shown).lines == ["D g"]
+    assert merged == ["merge", shown[1]]
     assert volfs("log", shown[1], "--json").json[0]["message"] == "run: rm /d/g"
     volfs(*dropped)
     assert volfs("ls", "prod/x").lines == ["f", "g"]

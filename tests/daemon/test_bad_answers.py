@@ -30,6 +30,7 @@ from volfs.daemon import mount_control
 from volfs.daemon.mount_control import MountControl
 from volfs.errors import MountError
 from volfs.vfs.committer import Committer
+from volfs.vfs.flusher import Flusher
 
 class Mute(Exception):
     def __str__(self):
@@ -71,7 +72,8 @@ def breakable(kind, name):
 
 for name in ("handle",):
     breakable(MountControl, name)
-for name in ("flush", "settle_lease", "commit", "settle"):
+breakable(Flusher, "flush")
+for name in ("settle_lease", "commit", "settle"):
     breakable(Committer, name)
 """
 KINDS = ["bug", "system", "surrogate", "mute", "mute-ours", "deep", "memory", "group", "long"]

@@ -46,19 +46,24 @@ class Docker:
         options = [f"--data-root={self.folder}/data", f"--exec-root={self.folder}/exec"]
         options += [f"--pidfile={self.folder}/pid", f"--config-file={self.folder}/daemon.json"]
         options += ["--iptables=false", "--ip6tables=false", "--bridge=none"]
+        self.argv = ["dockerd", "-H", self.host, "--storage-driver=vfs", *options]
+        self._begin()
+        wait_until(self._answers, f"dockerd: {self.log.read_text()[-2000:]}", STARTING)
+
+    def _begin(self) -> None:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                ["dockerd", "-H", self.host, "--storage-driver=vfs", *options],
+                self.argv,
                 env=self.environment,
                 stdout=log,
                 stderr=log,
                 preexec_fn=die_with_parent,
             )
-        wait_until(self._answers, f"dockerd: {self.log.read_text()[-2000:]}", STARTING)
 
     def _answers(self) -> bool:
         assert self.process is not None
-        assert self.process.poll() is None, self.log.read_text()[-3000:]
+        if self.process.poll() is not None:
+            self._begin()  # As systemd does: dockerd gives up if its old containerd dies late.
         command = ["docker", "version"]
         return subprocess.run(command, env=self.environment, capture_output=True).returncode == 0
 

@@ -40,6 +40,15 @@ GIVEN: dict[str, list[str]] = {
 }  # fmt: skip
 OUTSIDE = {"local_path", "local_destination", "directory", "mountpoint"}
 """Parameters that are files of the machine: not its root, please."""
+NOWHERE = "--host=192.0.2.1"
+SERVING = {
+    "ui": NOWHERE,
+    "metrics serve": NOWHERE,
+    "docker serve": "--socket=/dev/null/s",
+    "top": "--once",
+}
+"""Commands that go on until Ctrl-C, and what lets them end at once. The options that this gives
+take no texts here."""
 MARKER = re.compile(rb"\x00(\d+) (-?\d+)\x00")
 
 
@@ -66,7 +75,12 @@ def make_cases(texts: list[bytes]) -> Iterator[Case]:
     for words, command in iter_commands(cli, ()):
         few = texts[:4] if SLOW & {*words} else texts
         for parameter in command.params:
-            yield from _substitute(words, command, parameter, few)
+            if not _ends(words).startswith(max(parameter.opts, key=len)):
+                yield from _substitute(words, command, parameter, few)
+
+
+def _ends(words: list[str]) -> str:
+    return SERVING.get(" ".join(words), "")
 
 
 def _substitute(
@@ -78,7 +92,8 @@ def _substitute(
     for text in texts:
         if parameter.name in OUTSIDE and text in (b"/", b"-"):
             continue
-        given = list(_give(command, parameter, text))
+        ends = [_ends(words).encode()] if _ends(words) else []
+        given = [*ends, *_give(command, parameter, text)]
         yield Case(words, given)
         if as_json:
             yield Case(words, [b"--json", *given])

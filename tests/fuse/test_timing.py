@@ -167,5 +167,5 @@ def test_a_mount_counts_what_it_does(mounts: Mounts) -> None:
     read = other.status().activity
     assert read is not None
     assert read.read_bytes == 200_000
-    assert read.reads_ready + read.reads_waited >= 2
+    assert read.reads_ready + read.reads_waited >= 1
     assert abs(done.last_commit_ns - time.time_ns()) < 600e9

@@ -314,7 +314,7 @@ class Rig:
         return trio.run(self.committer.reload)
 
     def flush(self) -> None:
-        """As ``Committer.flush``; also while a commit is under way."""
+        """As ``Flusher.flush``; also while a commit is under way."""
         flush = self.catalog.prepare(self.state)
         self.scratch.punch(self.scratch.settle(write_flush(self.scratch, self.catalog, flush)))
 
