@@ -319,7 +319,7 @@ def choose_change(rng: random.Random, model: Model) -> StoreOperation:
     history = model[name]
     version = rng.choice([v for v in history.versions if v])
     match rng.choice(["publish", "publish", "restore", "restore paths", "fork", "tag"]):
-        case "restore":
+        case "restore" if _tells_what_changes(history, version):
             return Restore(name, version)
         case "restore paths":
             paths = sorted(history.versions[version])
@@ -329,6 +329,13 @@ def choose_change(rng: random.Random, model: Model) -> StoreOperation:
         case "tag":
             return Tag(name, version, rng.choice(["one", "two"]))
     return Publish(name, choose_files(rng, history.versions[history.head]))
+
+
+def _tells_what_changes(history: History, version: int) -> bool:
+    """Whether the files of a version tell if its restoration changes anything. The model has no
+    times, and two versions with equal files may differ in these."""
+    old, now = history.versions[version], history.versions[history.head]
+    return old is now or old != now
 
 
 def choose_fork(rng: random.Random, model: Model, name: str, version: int) -> StoreOperation:
