@@ -19,6 +19,8 @@ from volfs.errors import InvalidError
 WRONG_USE, FAILED = 1, 32
 """The exit statuses of mount(8) for a wrong call, and for a mount that failed."""
 _UMOUNT = "/bin/umount"
+_WITH_ENVIRONMENT = 2
+"""The parts of a name such as ``prod/model``."""
 
 
 def mount_main() -> NoReturn:
@@ -42,12 +44,12 @@ def _mount(words: Sequence[str]) -> int:
             raise InvalidError("-N: run mount in that namespace instead: nsenter -m -t PID mount …")
         asked = ",".join(value for name, value in options if name == "-o")
         asked += ",ro" if "-r" in said else ""
-        wanted = parse_words(asked, sloppy="-s" in said).arguments
+        wanted = parse_words(asked, sloppy="-s" in said)
     except (GetoptError, InvalidError) as error:
         return _refuse("mount.fuse.volfs", str(error))
     if "-f" in said or _is_mounted_already(spec, place):
         return 0
-    return _run(["mount", *wanted, "--", _find_volume(spec), place])
+    return _run(["mount", *wanted, "--", find_volume(spec), place])
 
 
 def _umount(words: Sequence[str]) -> int:
@@ -75,13 +77,17 @@ def _is_mounted_already(spec: str, place: str) -> bool:
     from volfs.control.mounts import FS_TYPE, find_mount_point
 
     found = find_mount_point(place) if spec.startswith("/") else None
-    return found is not None and (found.fs_type, found.source) == (FS_TYPE, _find_volume(spec))
+    return found is not None and (found.fs_type, found.source) == (FS_TYPE, find_volume(spec))
 
 
-def _find_volume(spec: str) -> str:
-    """The volume's name. mount(8) makes an absolute path of it if a file in the working directory
-    has this name."""
-    return Path(spec).name if spec.startswith("/") else spec
+def find_volume(spec: str) -> str:
+    """The volume's name, with its environment if it has one. mount(8) makes an absolute path of it
+    if a file in the working directory has this name."""
+    path = Path(spec)
+    if not path.is_absolute():
+        return spec
+    inner = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+    return str(inner) if len(inner.parts) == _WITH_ENVIRONMENT else path.name
 
 
 def _run(arguments: list[str]) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from difflib import get_close_matches
-from typing import NamedTuple
 
 from volfs.errors import InvalidError
 
@@ -49,20 +48,14 @@ _REFUSED = {
 }
 
 
-class MountWords(NamedTuple):
-    """What ``volfs mount`` is called with, without the volume and the mount point."""
-
-    arguments: list[str]
-
-
-def parse_words(text: str, *, sloppy: bool = False) -> MountWords:
-    """The arguments for the words after ``-o``. InvalidError for a word without a meaning, unless
-    ``sloppy``."""
+def parse_words(text: str, *, sloppy: bool = False) -> list[str]:
+    """The arguments of ``volfs mount`` for the words after ``-o``. InvalidError for an unknown
+    word, unless ``sloppy``."""
     arguments: list[str] = []
     for word in split_words(text):
         if word and not is_ignored(word):
             arguments += _translate(word, sloppy)
-    return MountWords(arguments)
+    return arguments
 
 
 def split_words(text: str) -> Iterator[str]:
@@ -96,6 +89,7 @@ def _explain(name: str, equals: str) -> str:
     if name in _VALUES:
         return f"use {name}=VALUE"
     near = get_close_matches(name, [*_FLAGS, *_VALUES], 1)
-    hint = f"; is {near[0]} meant?" if near else ""
+    if near:
+        return f"no such option; is {near[0]} meant?"
     known = ", ".join(sorted([*_FLAGS, *(f"{name}=" for name in _VALUES)]))
-    return f"no such option{hint}" if hint else f"no such option; there are {known}"
+    return f"no such option; there are {known}"

@@ -15,6 +15,7 @@ from tests.cli.conftest import Command
 from volfs.control.mounts import find_mount_point
 from volfs.daemon.service_manager import VARIABLE, tell_manager
 from volfs.errors import InvalidError
+from volfs_cli.mount_helper import find_volume
 from volfs_cli.mount_words import parse_words, split_words
 
 pytestmark = [
@@ -152,14 +153,23 @@ def test_a_service_manager_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     tell_manager()  # nobody wants to know
 
 
+def test_a_volume_that_mount_takes_for_a_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("data", "prod/data"):
+        assert [find_volume(spec) for spec in (name, str(tmp_path / name))] == [name, name]
+    assert find_volume("/elsewhere/data") == "data"
+
+
 def test_words() -> None:
-    assert parse_words(f"{WORDS},").arguments == []
+    assert parse_words(f"{WORDS},") == []
     words = 'ro,at=release-1,auto_commit,env=prod,store="s3://b/x,y?region=r",sub_path=a b'
-    assert parse_words(words).arguments == [
+    assert parse_words(words) == [
         *("--read-only", "--at=release-1", "--auto-commit", "--env=prod"),
         *("--store=s3://b/x,y?region=r", "--sub-path=a b"),
     ]
-    assert parse_words("what,is=that", sloppy=True).arguments == []
+    assert parse_words("what,is=that", sloppy=True) == []
     for word in ("what", "at", "at=", "ro=1", "sync", "bind", "remount", "store="):
         with pytest.raises(InvalidError, match=f"-o {word}: "):
             parse_words(f"rw,{word}")
