@@ -7,12 +7,11 @@ from pathlib import Path
 
 import click
 
+from volfs.docker.units import SOCKET
 from volfs.model.text import show
 from volfs_cli.helping import InOrder
 from volfs_cli.stores import env_option, environment, store_option, store_url
 from volfs_cli.terminal import say
-
-SOCKET = "/run/docker/plugins/volfs.sock"
 
 
 @click.group("docker", cls=InOrder, no_args_is_help=True)
@@ -46,7 +45,7 @@ def serve(path: Path) -> None:
         path,
         store,
         environment(),
-        lambda line: say(f"Serving {show(store)} as volume driver {line.name} at {line.path}."),
+        lambda at: say(f"Serving {show(store)} as volume driver {at.name} at {at.path}."),
     )
 
 

@@ -116,7 +116,7 @@ def list_files(prefix: Path | None) -> Iterator[HelperFile]:
 
 
 def _list_paths() -> list[str]:
-    """Where a program finds the packages, if Python does not find them by itself."""
+    """The directories that have the packages: Python's isolated mode may not look there."""
     import volfs
     import volfs_cli
 

@@ -119,19 +119,14 @@ def _print_brought(
     limit = None if options.dry_run else _SHOWN
     for change in islice(brought.changes, limit):
         print_change(change)
-    _print_conflicts(fork, into, options, brought, limit)
+    _print_conflicts(fork, into, brought, limit)
     say(_describe(fork, into, options, brought))
 
 
 def _print_conflicts(
-    fork: VolumeRecord,
-    into: VolumeRecord,
-    options: MergeOptions,
-    brought: MergeReport,
-    limit: int | None,
+    fork: VolumeRecord, into: VolumeRecord, brought: MergeReport, limit: int | None
 ) -> None:
-    keep = options.on_conflict == "keep"
-    word, lost = ("kept", fork) if keep else ("overridden", into)
+    word, lost = ("kept", fork) if brought.is_kept else ("overridden", into)
     for item in islice(brought.conflicts, limit):
         did = f"{into.full_name} {item.into} it, {fork.full_name} {item.fork} it"
         path = show(as_text(b"/".join(item.path)))

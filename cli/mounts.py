@@ -156,7 +156,6 @@ def _say_which(target: str, mount: MountClient) -> None:
 
 
 def _say_what_goes(mount: MountClient) -> None:
-
     said = mount.status()
     what = f"{plural(said.dirty_files, 'file')}, {show_size(said.dirty_bytes)}"
     say(

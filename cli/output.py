@@ -193,6 +193,11 @@ def plural(count: int, noun: str) -> str:
 
 
 NUMBERS = (
-    *(show_size, show_growth, show_count),
-    *(show_rate, show_duration, show_share, show_byte_rate),
+    show_size,
+    show_growth,
+    show_count,
+    show_rate,
+    show_duration,
+    show_share,
+    show_byte_rate,
 )

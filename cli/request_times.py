@@ -36,9 +36,9 @@ def print_requests(
 def _iter_rows(
     mountpoint: str, requests: Mapping[str, RequestTimes]
 ) -> Iterator[tuple[str | int, ...]]:
-    for name, times in sorted(requests.items(), key=lambda item: -item[1].total_us):
-        from volfs.metrics.rates import find_bound
+    from volfs.metrics.rates import find_bound
 
+    for name, times in sorted(requests.items(), key=lambda item: -item[1].total_us):
         bounds = (find_bound(times.histogram, percent) for percent in (50, 99))
         mean = times.total_us // times.count if times.count else 0
         yield mountpoint, name, times.count, times.errors, mean, *bounds

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from volfs.control.mount_client import MountClient
     from volfs.control.mount_liveness import Liveness
     from volfs.control.mounts import MountPoint
-    from volfs.control.protocol import MountStatus
+    from volfs.control.protocol import MountStatus, RequestTimes
     from volfs.sessions.info import SessionInfo
 
 
@@ -55,8 +57,6 @@ STATE = Column(
 )
 """For terminals: of mounts in any other state than the usual one."""
 CHANGES = Column("Changes", _show_changes, of=("dirty_files", "dirty_bytes"))
-_STORE = Column("Store", lambda store: show(store or "-"), rank=5, cut="middle")
-_ENVIRONMENT = Column("Environment", lambda environment: environment or "-", rank=6)
 _STATUS = (
     Column("Volume", cut="middle"),
     Column("Mountpoint", cut="middle"),
@@ -69,9 +69,9 @@ _STATUS = (
     Column("Open files", show_count),
     Column("Read-only", show_flag, rank=4),
     Column("Auto-commit", show_seconds, rank=3),
-    _STORE,
+    Column("Store", lambda store: show(store or "-"), rank=5, cut="middle"),
     Column("Volume ID", lambda volume_id: volume_id or "-", rank=7),
-    _ENVIRONMENT,
+    Column("Environment", lambda environment: environment or "-", rank=6),
     Column("Problem", cut="end", colour=lambda _: "red"),
 )
 _ON_TERMINAL = (
@@ -83,6 +83,27 @@ _ON_TERMINAL = (
 )
 _REQUESTS = Column("Requests")
 """A column for JSON only. It is the last in a row, and has the requests by operation."""
+
+
+class StatusRow(NamedTuple):
+    """A mount, by the columns of ``_STATUS`` and ``_REQUESTS``. None is unknown."""
+
+    volume: str
+    mountpoint: str
+    state: str
+    version: int | None = None
+    head: int | None = None
+    pid: int | None = None
+    dirty_files: int | None = None
+    dirty_bytes: int | None = None
+    open_files: int | None = None
+    read_only: bool | None = None
+    auto_commit: float | None = None
+    store: str | None = None
+    volume_id: str | None = None
+    environment: str = MAIN
+    problem: str = ""
+    requests: Mapping[str, RequestTimes] = MappingProxyType({})
 
 
 @verb("status", bare=True)
@@ -117,24 +138,24 @@ def status(target: str | None, of_requests: bool, all_hosts: bool, as_json: bool
         rows = _make_rows(find_targets(target, store_for(target), environment_for(target)))
     rows = _sort_by_store(rows)
     if of_requests:
-        print_requests(
-            [(mountpoint, requests) for _, mountpoint, *_, requests in rows], as_json=as_json
-        )
+        print_requests([(row.mountpoint, row.requests) for row in rows], as_json=as_json)
     elif as_json:
         print_listing(
-            (*_STATUS, _REQUESTS), [(*row[:-1], to_json(row[-1])) for row in rows], as_json=True
+            (*_STATUS, _REQUESTS),
+            [(*row[:-1], to_json(row.requests)) for row in rows],
+            as_json=True,
         )
     else:
         print_listing(_ON_TERMINAL, [row[:-1] for row in rows], as_json=False)
 
 
-def _choose_rows(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+def _choose_rows(rows: list[StatusRow]) -> list[StatusRow]:
     """All rows, or with ``-e`` those of that environment."""
-    named, at = named_environment(), _STATUS.index(_ENVIRONMENT)
-    return [row for row in rows if named in (None, row[at])]
+    named = named_environment()
+    return [row for row in rows if named in (None, row.environment)]
 
 
-def _make_rows(mounts: list[MountClient]) -> list[tuple[Any, ...]]:
+def _make_rows(mounts: list[MountClient]) -> list[StatusRow]:
     """The rows of all mounts."""
     from volfs.control.mount_liveness import look_at_all
     from volfs.daemon.named_mounts import list_known_sessions
@@ -161,16 +182,16 @@ def _find_own_store() -> str:
     return os.path.realpath(place) if place else url
 
 
-def _sort_by_store(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+def _sort_by_store(rows: list[StatusRow]) -> list[StatusRow]:
     """Sort rows: first those of the store in force, last those of mounts that do not name their
     store."""
-    at, own = _STATUS.index(_STORE), _find_own_store()
-    return sorted(rows, key=lambda row: (row[at] is None, row[at] != own, row[at] or ""))
+    own = _find_own_store()
+    return sorted(rows, key=lambda row: (row.store is None, row.store != own, row.store or ""))
 
 
 def _silent(
     mount: MountPoint, seen: Liveness, store: str, known: dict[tuple[int, int], SessionInfo]
-) -> tuple[Any, ...]:
+) -> StatusRow:
     """The row of a mount that does not answer, from the store in force."""
     from volfs.control.mount_liveness import State, is_stopped
 
@@ -180,11 +201,16 @@ def _silent(
     if session and session.alive:
         pid = pid or session.pid
         state = State.STOPPED if is_stopped(pid) else state
-    unknown = (None,) * (len(_STATUS) - 10)
-    of_store = (store, session.volume_id) if session else (None, None)
-    inner, name = split_name(mount.source)
-    said = (name, mount.path, state.value, None, None, pid, *unknown, *of_store)
-    return (*said, inner or MAIN, "", {})
+    environment, name = split_name(mount.source)
+    return StatusRow(
+        name,
+        mount.path,
+        state.value,
+        pid=pid,
+        store=store if session else None,
+        volume_id=session.volume_id if session else None,
+        environment=environment or MAIN,
+    )
 
 
 def _show_state(said: MountStatus) -> str:
@@ -205,8 +231,8 @@ def _describe_problem(said: MountStatus) -> str:
     return said.lease_lost
 
 
-def _answered(said: MountStatus) -> tuple[Any, ...]:
-    return (
+def _answered(said: MountStatus) -> StatusRow:
+    return StatusRow(
         said.volume,
         said.mountpoint,
         _show_state(said),

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Command
+from tests.harness.servers import die_with_parent
 from volfs.docker.units import make_units
 
 
@@ -53,6 +54,7 @@ def test_the_socket_may_be_that_of_systemd(volfs: Command) -> None:
             env=volfs.environment,
             pass_fds=(line.fileno(),),
             stdout=subprocess.PIPE,
+            preexec_fn=die_with_parent,
         )
     # The connection waits until the plugin takes it, as Docker's first one does.
     with socket.socket(socket.AF_UNIX) as client:

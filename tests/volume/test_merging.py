@@ -41,6 +41,12 @@ def names(brought: MergeReport) -> list[str]:
     return [b"/".join(change.path).decode() for change in brought.changes]
 
 
+def merge_change(store: Store, dev: VolumeRecord, volume: VolumeRecord, name: str) -> MergeReport:
+    """Change a file of a fork, and merge that."""
+    publish_files(store, dev, {name: b"dev"})
+    return merge_volume(store, dev, volume)
+
+
 @pytest.fixture
 def dev(store: Store, volume: VolumeRecord) -> VolumeRecord:
     """A fork of a volume with some files."""
@@ -67,13 +73,10 @@ def test_changes_come_back(store: Store, volume: VolumeRecord, dev: VolumeRecord
 def test_a_second_merge_brings_what_is_newer(
     store: Store, volume: VolumeRecord, dev: VolumeRecord
 ) -> None:
-    publish_files(store, dev, {"a": b"dev"})
-    merge_volume(store, dev, volume)
+    merge_change(store, dev, volume, "a")
     publish_files(store, volume, {"a": b"data, later"})
-    again = merge_volume(store, dev, volume)
-    assert not again.is_published
-    publish_files(store, dev, {"b": b"dev"})
-    assert names(merge_volume(store, dev, volume)) == ["b"]
+    assert not merge_volume(store, dev, volume).is_published
+    assert names(merge_change(store, dev, volume, "b")) == ["b"]
     assert read_file(store, volume, "a") == b"data, later"
     everything = MergeOptions(since=get_version(store.refs, dev, "1"))
     (conflict,) = merge_volume(store, dev, volume, everything).conflicts
@@ -100,9 +103,7 @@ def test_who_wins(store: Store, volume: VolumeRecord, dev: VolumeRecord) -> None
     assert not merge_volume(store, dev, volume).is_published
 
 
-def test_hard_links_and_a_removed_directory(
-    store: Store, volume: VolumeRecord, dev: VolumeRecord
-) -> None:
+def test_a_removed_directory(store: Store, volume: VolumeRecord, dev: VolumeRecord) -> None:
     publish_files(store, volume, {"d": None})
     publish_files(store, dev, {"d/f": b"dev"})
     collect_garbage(store, grace=0)
@@ -153,13 +154,11 @@ def test_merges_in_any_order_lose_and_repeat_nothing(store: Store, seed: int) ->
 def test_records_that_are_left_of_a_merge(
     store: Store, volume: VolumeRecord, dev: VolumeRecord
 ) -> None:
-    publish_files(store, dev, {"a": b"dev"})
-    merge_volume(store, dev, volume)
+    merge_change(store, dev, volume, "a")
     publish_files(store, volume, {"a": b"data"})
     expire_versions(store, volume, KeepRules(last=1))  # the note goes, and the tag is left
     assert not merge_volume(store, dev, volume).is_published
-    publish_files(store, dev, {"b": b"dev"})
-    merge_volume(store, dev, volume)
+    merge_change(store, dev, volume, "b")
     publish_files(store, volume, {"b": b"data"})
     for tag in store.refs.list_tags(dev.id):
         store.refs.delete_tag(dev.id, tag.name)  # the tag goes, and the note is left

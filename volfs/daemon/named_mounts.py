@@ -34,7 +34,7 @@ from volfs.store.contract.refs import VolumeRecord
 from volfs.store.contract.store import Store
 from volfs.store.distributed.machine import find_local
 from volfs.store.registry import open_store
-from volfs.volume.volumes import list_environments_of
+from volfs.volume.volumes import find_volume_by_name, list_environments_of
 
 PATIENCE = 2.0
 """Seconds for a store's directory to be read."""
@@ -218,19 +218,12 @@ def _look_up(word: str, url: str, environment: str, *, may_lack: bool) -> _Named
             return _NamedVolume(word, url, environment)
         raise
     try:
-        volume = _find_volume(store, word, environment)
+        volume = find_volume_by_name(store, word, environment)
         sessions = list_volume_sessions(store, volume) if volume else []
         elsewhere = [] if volume else list_environments_of(store, word)
     finally:
         store.close()
     return _NamedVolume(word, url, environment, volume, sessions, _find_mounts(sessions), elsewhere)
-
-
-def _find_volume(store: Store, name: str, environment: str) -> VolumeRecord | None:
-    try:
-        return store.refs.get_volume(name, environment)
-    except NotFoundError:
-        return None
 
 
 @contextmanager

@@ -76,9 +76,9 @@ def _make_options(known: DockerVolume, place: Path) -> MountOptions:
 
 
 def end(known: DockerVolume, place: Path) -> None:
-    """Commit (or drop) and unmount what is at a place, if something is.
+    """Commit or drop the changes of the mount at a place, and unmount it. Nothing if there is none.
 
-    If the commit fails, it is unmounted all the same, and the error says where the changes are.
+    If the commit fails, the mount ends all the same, and the error says where the changes are.
     MountError if its daemon had died; NoAnswerError if the commit takes too long.
     """
     found = find_mount_point(os.fspath(place))

@@ -1,6 +1,6 @@
-"""The volumes that Docker knows of a plugin: a file for each, beside this user's notes on stores.
+"""The volumes that Docker knows of one plugin. Each is a file in the state directory.
 
-They outlive the plugin and the machine's next start, as Docker's own notes do.
+The files outlive the plugin and the machine's next start, as Docker's own notes do.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}")
 
 
 class DockerVolume(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A volume by the name that Docker has for it."""
+    """A volume of volfs, with the name that Docker has for it."""
 
     name: str
     store: str
@@ -32,7 +32,7 @@ class DockerVolume(msgspec.Struct, frozen=True, omit_defaults=True):
     options: VolumeOptions
     created_ns: int
     created_id: str = ""
-    """The id of the volume that the plugin has created for it; empty if there was one."""
+    """The volume's id if the plugin has created it; empty if the volume was there before."""
 
     @property
     def full_name(self) -> str:
@@ -72,7 +72,7 @@ class DockerVolumes:
             paths = sorted(self._directory.iterdir())
         except FileNotFoundError:
             return []
-        # A name that begins with a period is that of a file which is being written.
+        # Files whose names begin with a period are being written.
         names = (it.stem for it in paths if it.suffix == _ENDING and _NAME.fullmatch(it.stem))
         return [known for known in map(self.find, names) if known is not None]
 

@@ -30,7 +30,7 @@ from volfs.store.contract.refs import VolumeRecord
 from volfs.store.contract.store import Store
 from volfs.store.registry import open_store
 from volfs.volume.history import get_version
-from volfs.volume.volumes import create_volume
+from volfs.volume.volumes import create_volume, find_volume_by_name
 
 _STORE = "store"
 
@@ -56,20 +56,21 @@ class Driver:
     # --- volumes -----------------------------------------------------------
 
     def create(self, name: str, given: Mapping[str, str]) -> None:
-        """Know a volume by a name of Docker, and create it in the store if it is not there."""
+        """Note a volume under Docker's name, and create it in the store if it is not there."""
         check_docker_name(name)
         options = parse_options(given)
         with self._turns.working_on(name):
             known = self._known.find(name)
             if known is None:
-                self._known.put(self._look_up(name, options))
+                self._known.put(self._find_or_create(name, options))
             elif known.options != options:
                 raise AlreadyExistsError(
                     f"{name}: known with other options; `docker volume rm {name}` first"
                 )
 
     def remove(self, name: str) -> None:
-        """Forget a volume, and delete it if this plugin has created it and is not to keep it."""
+        """Forget a volume. Delete it from the store if this plugin has created it, unless the
+        option ``keep`` is set."""
         with self._turns.working_on(name):
             known = self._known.get(name)
             places = [*self._places.iter_mounted(name)]
@@ -80,7 +81,7 @@ class Driver:
             self._known.remove(name)
 
     def describe(self, name: str) -> dict[str, Any]:
-        """What `docker volume inspect` shows. The store is not asked, for it may be away."""
+        """What `docker volume inspect` shows. The store is not asked, because it may be away."""
         known = self._known.get(name)
         return {**self._summarize(known), "Status": self._describe_state(known)}
 
@@ -114,7 +115,7 @@ class Driver:
     # --- mounts ------------------------------------------------------------
 
     def mount(self, name: str, mount_id: str) -> str:
-        """Mount a volume for an id, unless it is mounted for it, and return where."""
+        """Mount a volume for an id if no mount of that id is there yet. Returns the mount point."""
         place = self._places.place(name, mount_id)
         with self._turns.working_on(place):
             known = self._known.get(name)
@@ -124,10 +125,11 @@ class Driver:
         return str(place)
 
     def unmount(self, name: str, mount_id: str) -> None:
-        """Commit and unmount, once the last who asked for the mount of an id has let go of it.
+        """Count one request less for the mount of an id. After the last, commit and unmount it.
 
-        An error is told once; the id is free then. If a plugin died before it could answer, it may
-        have counted too many; so a mount that nobody else sees ends, too.
+        If that fails, the id is free all the same, so Docker gets the error once. A plugin that
+        died before it could answer may have counted one request too many. So a mount that nobody
+        else sees ends whatever the count is.
         """
         place = self._places.place(name, mount_id)
         with self._turns.working_on(place):
@@ -150,13 +152,13 @@ class Driver:
 
     # --- the store ---------------------------------------------------------
 
-    def _look_up(self, name: str, options: VolumeOptions) -> DockerVolume:
-        """The volume that Docker wants to call ``name``, which may be a new one."""
+    def _find_or_create(self, name: str, options: VolumeOptions) -> DockerVolume:
+        """The volume that Docker is to know as ``name``. It is created if it may be new."""
         wanted = options.volume or _check_usable(name)
         where = options.environment or self._environment
         must_exist = bool(options.volume or options.at)
         with self._opened(self._store, create=not must_exist) as store:
-            record = _find_volume(store, wanted, where)
+            record = find_volume_by_name(store, wanted, where)
             created = record is None and not must_exist
             if created:
                 profile = options.version or DEFAULT_PROFILE
@@ -196,13 +198,6 @@ def _check_usable(name: str) -> str:
         return check_volume_name(name)
     except InvalidNameError as error:
         raise InvalidNameError(f"{error}; -o volume=NAME names the volume in volfs") from error
-
-
-def _find_volume(store: Store, name: str, environment: str) -> VolumeRecord | None:
-    try:
-        return store.refs.get_volume(name, environment)
-    except NotFoundError:
-        return None
 
 
 def _check_wanted(store: Store, record: VolumeRecord, options: VolumeOptions) -> None:

@@ -13,7 +13,7 @@ from volfs.store.distributed.machine import find_local
 
 def list_left(known: DockerVolume, at: Path | None = None) -> list[str]:
     """The names of the overlays, of all mounts or of the one at a place, as `volfs overlays` takes
-    them; none if nobody can tell."""
+    them. Empty if the sessions cannot be read on this machine."""
     place = find_local_path(known.store) or find_local(known.store)
     try:
         sessions = list_sessions(place / SESSIONS) if place else []

@@ -1,4 +1,4 @@
-"""Where a plugin mounts: a directory for each container of a volume, and how often it is held.
+"""Where a plugin mounts: a directory for each container of a volume, and a count of its requests.
 
 Docker names each mount by an id, and may ask for one several times: `docker cp` asks again for the
 mounts of a running container. So the plugin counts. The counts are beside the mount points, in the
@@ -24,7 +24,7 @@ _COUNT = ".holders"
 
 
 class MountPlaces:
-    """The places of one plugin, which holds them for itself as long as it lives."""
+    """The mount points of one plugin. A lock keeps others of the same name out until ``close``."""
 
     def __init__(self, driver: str) -> None:
         """MountError if another plugin of this name is running, or if others than we can change
@@ -50,7 +50,7 @@ class MountPlaces:
             self._make(place)
 
     def count(self, place: Path) -> int:
-        """How many ask for the mount at a place."""
+        """How many requests for the mount at a place have not been followed by an unmount."""
         try:
             return int(_count_file(place).read_bytes())
         except (FileNotFoundError, ValueError):
@@ -60,7 +60,7 @@ class MountPlaces:
         replace_file(_count_file(place), b"%d" % count, durable=False)
 
     def forget(self, place: Path) -> None:
-        """Forget who holds a place, and remove it unless something is mounted there."""
+        """Forget the count of a place, and remove the place unless something is mounted there."""
         _count_file(place).unlink(missing_ok=True)
         if find_mount_point(os.fspath(place)) is None:
             for directory in (place, place.parent):

@@ -1,4 +1,4 @@
-"""Work on one thing that no other thread does at the same time."""
+"""Locks of things: no two threads work on the same thing at the same time."""
 
 from __future__ import annotations
 

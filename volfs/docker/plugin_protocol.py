@@ -25,7 +25,7 @@ StartResponse = Callable[[str, list[tuple[str, str]]], Any]
 
 
 class PluginRequest(msgspec.Struct, rename="pascal"):
-    """The fields of every request. Unknown ones are of later versions, and mean nothing here."""
+    """The fields that requests have. Fields of later versions of the protocol are ignored."""
 
     name: str = ""
     id: str = msgspec.field(default="", name="ID")
@@ -97,7 +97,7 @@ def _choose_level(path: str) -> int:
 
 
 def _read_request(environ: Mapping[str, Any]) -> PluginRequest:
-    """InvalidError for what no Docker sends."""
+    """The request in a body. InvalidError if the body is too long, or is no request."""
     body = environ["wsgi.input"].read(_BODY_MAX + 1)
     if len(body) > _BODY_MAX:
         raise InvalidError("a request of more than 1 MiB")

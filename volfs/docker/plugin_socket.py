@@ -10,8 +10,6 @@ from pathlib import Path
 from volfs.control.sockets import Bound
 from volfs.errors import MountError
 
-DIRECTORY = Path("/run/docker/plugins")
-"""Where Docker looks."""
 _FIRST_PASSED = 3
 """The descriptor of the first socket that systemd passes."""
 
@@ -58,9 +56,9 @@ def _take_passed() -> socket.socket | None:
 
 
 def _check_free(path: Path) -> None:
-    """MountError if another program listens there, or if it is no socket."""
+    """MountError if another program listens there, or if there is something else than a socket."""
     if os.path.lexists(path) and not path.is_socket():
         raise MountError(f"{path}: not a socket; remove it, or name another with --socket")
-    with suppress(OSError), socket.socket(socket.AF_UNIX) as line:
-        line.connect(os.fspath(path))
+    with suppress(OSError), socket.socket(socket.AF_UNIX) as client:
+        client.connect(os.fspath(path))
         raise MountError(f"{path}: another plugin listens there; --socket names another place")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 from volfs.docker.driver import Driver
@@ -28,23 +29,19 @@ def serve_plugin(
         raise MountError(
             f"the plugin of Docker needs {error.name}: pip install 'volfs[docker]'"
         ) from error
-    driver = Driver(path.stem, store, environment)
-    try:
-        line = PluginSocket(path)
-        try:
-            app = WSGIMiddleware(PluginApp(driver), workers=_WORKERS)
-            config = Config(
-                app,
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                timeout_graceful_shutdown=_GRACE,
-            )
-            # The server raises the signal once more when it has ended.
-            signal.signal(signal.SIGTERM, lambda *_: None)
-            ready(line)
-            Server(config).run(sockets=[line.socket])
-        finally:
-            line.close()
-    finally:
-        driver.close()
+    with (
+        closing(Driver(path.stem, store, environment)) as driver,
+        closing(PluginSocket(path)) as listener,
+    ):
+        app = WSGIMiddleware(PluginApp(driver), workers=_WORKERS)
+        config = Config(
+            app,
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=_GRACE,
+        )
+        # The server raises the signal once more when it has ended.
+        signal.signal(signal.SIGTERM, lambda *_: None)
+        ready(listener)
+        Server(config).run(sockets=[listener.socket])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-_SERVICE = """\
+SOCKET = "/run/docker/plugins/volfs.sock"
+"""Where Docker looks for the plugin."""
+_SERVICE_UNIT = """\
 [Unit]
 Description=volfs volumes for Docker
 Documentation=man:volfs-docker-serve(1)
@@ -23,13 +25,13 @@ Restart=on-failure
 WantedBy=multi-user.target
 Also=volfs-docker.socket
 """
-_SOCKET = """\
+_SOCKET_UNIT = """\
 [Unit]
 Description=Socket of volfs for Docker
 Before=docker.service
 
 [Socket]
-ListenStream=/run/docker/plugins/volfs.sock
+ListenStream={socket}
 SocketMode=0600
 DirectoryMode=0755
 
@@ -40,4 +42,7 @@ WantedBy=sockets.target
 
 def make_units(volfs: str) -> dict[str, str]:
     """The text of each unit by its name. ``volfs`` is the command, with an absolute path."""
-    return {"volfs-docker.service": _SERVICE.format(volfs=volfs), "volfs-docker.socket": _SOCKET}
+    return {
+        "volfs-docker.service": _SERVICE_UNIT.format(volfs=volfs),
+        "volfs-docker.socket": _SOCKET_UNIT.format(socket=SOCKET),
+    }

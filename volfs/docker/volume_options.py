@@ -9,13 +9,12 @@ from typing import Any
 
 import msgspec
 
+from volfs.containers.container import AUTO_COMMIT
 from volfs.errors import InvalidError
 from volfs.model.names import check_environment, check_volume_name
 from volfs.model.profile import get_profile
 
 _YES, _NO = ("", "true", "yes", "on", "1"), ("false", "no", "off", "0")
-INTERVAL = 5.0
-"""The seconds of an ``auto_commit`` without a number."""
 
 
 class VolumeOptions(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -80,7 +79,7 @@ def _parse_environment(name: str, value: str) -> str:
 
 def _parse_seconds(name: str, value: str) -> float:
     try:
-        seconds = float(value) if value else INTERVAL
+        seconds = float(value) if value else AUTO_COMMIT
     except ValueError:
         seconds = math.nan
     if not (math.isfinite(seconds) and seconds >= 0):

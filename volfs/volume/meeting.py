@@ -11,6 +11,7 @@ the meeting, so that this does not expire, and tells of it if the version with t
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -61,10 +62,11 @@ def order_pair(store: Store, one: VolumeRecord, other: VolumeRecord) -> Pair:
 def get_meeting(store: Store, pair: Pair) -> Meeting:
     """The last meeting of two volumes. InvalidError if nothing tells of any."""
     origin = find_origin(store, pair.younger)
+    tags = dict(store.refs.list_tags(pair.younger.id))
     found = [
         _find_beginning(pair, origin),
-        _find_tag(store, pair),
-        _find_update_tag(store, pair),
+        _find_tag(pair, tags),
+        _find_update_tag(store, pair, tags),
         _find_in_older(store, pair, origin),
         _find_in_younger(store, pair),
     ]
@@ -82,7 +84,7 @@ def tag_meeting(store: Store, pair: Pair, version: int, *, update: bool) -> None
     """Let a tag of the younger volume name its version at the meeting. Nothing if the volume is
     gone.
 
-    It is an ``update`` if the older volume was merged into the younger one.
+    The meeting is an ``update`` if the older volume was merged into the younger one.
     """
     tag = (_UPDATED if update else _MERGED) + pair.older.id
     with suppress(NotFoundError):
@@ -93,13 +95,13 @@ def _find_beginning(pair: Pair, origin: ForkedFrom | None) -> Meeting | None:
     return origin and Meeting(1, pair.younger, 1)
 
 
-def _find_tag(store: Store, pair: Pair) -> Meeting | None:
-    version = dict(store.refs.list_tags(pair.younger.id)).get(_MERGED + pair.older.id)
+def _find_tag(pair: Pair, tags: Mapping[str, int]) -> Meeting | None:
+    version = tags.get(_MERGED + pair.older.id)
     return None if version is None else Meeting(version, pair.younger, version)
 
 
-def _find_update_tag(store: Store, pair: Pair) -> Meeting | None:
-    version = dict(store.refs.list_tags(pair.younger.id)).get(_UPDATED + pair.older.id)
+def _find_update_tag(store: Store, pair: Pair, tags: Mapping[str, int]) -> Meeting | None:
+    version = tags.get(_UPDATED + pair.older.id)
     oid = None if version is None else store.refs.find_version(pair.younger.id, version)
     if version is None or oid is None:
         return None

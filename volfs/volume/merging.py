@@ -44,7 +44,7 @@ from volfs.volume.replicas.version_count import VersionCount
 from volfs.volume.version_reader import Reader
 
 OnBoth = Literal["override", "keep", "fail"]
-"""What becomes of a path that both volumes changed: the fork's, the other volume's, or an error."""
+"""If both volumes changed a path: take the fork's, take the other volume's, or raise an error."""
 _NOTE_ROOM = 128
 
 
@@ -80,7 +80,7 @@ class MergeReport:
     """What a merge has brought, or would bring."""
 
     since: VersionOf
-    """The base: what came after it was merged."""
+    """The base. The changes that came after it were merged."""
     merged: Head
     """The fork's version that was merged."""
     before: Head
@@ -194,7 +194,8 @@ class _Merge:
         )
 
     def _list_bases(self, meeting: Meeting) -> list[tuple[VolumeRecord, int]]:
-        """The versions that have what the base has: where a fork begins there are two."""
+        """The versions with the content of the base. Where a fork begins there are two: its
+        version 1, and the version that it was forked from."""
         bases = [(meeting.volume, meeting.base)]
         is_beginning = meeting.volume == self._pair.younger and meeting.base == 1
         origin = find_origin(self._store, meeting.volume) if is_beginning else None
@@ -253,7 +254,8 @@ class _Merge:
         return publish_snapshot(target, before, merged.snapshot, commit_note)
 
     def _bring(self, load: Load, merged: _Merged) -> None:
-        """Put what the merged version needs and the head lacks, or rely on it."""
+        """Put into the upload what the merged version needs and the head lacks, or rely on it if
+        the store has it."""
         roots, others = _list_roots(merged.snapshot), _list_roots(merged.theirs)
         news = [root for root in roots if root not in others]
         olds = [root for root in others if root not in roots]

@@ -9,7 +9,7 @@ from collections.abc import Collection
 
 import msgspec
 
-from volfs.errors import InvalidError, VolumeInUseError
+from volfs.errors import InvalidError, NotFoundError, VolumeInUseError
 from volfs.model.manifest import Manifest, encode_manifest, make_first_manifest
 from volfs.model.names import MAIN, check_environment, check_volume_name
 from volfs.model.objects import Kind, compute_oid
@@ -55,6 +55,13 @@ def create_volume(
     )
     store.refs.create_volume(record, encode_manifest(make_first_version(record)))
     return record
+
+
+def find_volume_by_name(store: Store, name: str, environment: str) -> VolumeRecord | None:
+    try:
+        return store.refs.get_volume(name, environment)
+    except NotFoundError:
+        return None
 
 
 def create_ephemeral_volume(
