@@ -64,16 +64,6 @@ _LONG = (
     Column("Target", cut="middle"),
 )
 _SYMLINK = 3
-_FORMATS = {
-    1: 0o100000,
-    2: 0o040000,
-    _SYMLINK: 0o120000,
-    4: 0o010000,
-    5: 0o140000,
-    6: 0o020000,
-    7: 0o060000,
-}
-"""The file type bits that a mode of each kind has."""
 force_option = click.option("-f", "--force", is_flag=True, help="Overwrite existing files.")
 
 
@@ -111,8 +101,10 @@ def _as_long_row(path: Path, entry: Entry) -> tuple[Any, ...]:
     machines."""
     import stat
 
+    from volfs.model.entry import TYPE_BITS
+
     name, _, mtime_ns, size = _as_row(path, entry)
-    mode = stat.filemode(_FORMATS[entry.kind] | entry.mode)
+    mode = stat.filemode(TYPE_BITS[entry.kind] | entry.mode)
     is_link = entry.kind == _SYMLINK
     target = as_text(entry.inline) if is_link else ""
     links = entry.subdirectories + 2 if entry.is_directory else entry.links

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from volfs.model.sizes import format_size
 from volfs.model.text import show, show_line, to_text
 from volfs_cli.columns import Column
 from volfs_cli.terminal import naming_output, say, write_line
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from volfs.volume.commit import Published
 
 F = TypeVar("F", bound=Callable[..., Any])
-_UNITS = ("KiB", "MiB", "GiB", "TiB", "PiB")
 
 
 def json_option(command: F) -> F:
@@ -77,16 +77,7 @@ def print_lines(columns: Sequence[Column], row: Sequence[Any], *, empty: bool = 
 
 def show_size(size: int | None) -> str:
     """A size as Modal shows it: ``12 B``, ``1.5 KiB``, ``2.0 GiB``."""
-    if size is None:
-        return "-"
-    if size < 1024:
-        return f"{size} B"
-    value = float(size)
-    for unit in _UNITS:
-        value /= 1024
-        if value < 1024 or unit == _UNITS[-1]:
-            break
-    return f"{value:.1f} {unit}"
+    return "-" if size is None else format_size(size)
 
 
 def show_growth(size: int) -> str:

@@ -41,6 +41,7 @@ def test_what_is_no_path(path: str) -> None:
 @given(st.text())
 def test_nothing_is_invisible(text: str) -> None:
     assert all(character.isprintable() or character in "\t\n" for character in make_visible(text))
+    assert make_visible("a\tb\n\u3164\xa0\udcff") == "a\tb\n\\u3164 \\xff"
 
 
 @given(st.text(), st.integers(0, 8))

@@ -4,20 +4,11 @@ from __future__ import annotations
 
 from pyfuse3 import EntryAttributes
 
-from volfs.model.entry import FileKind
+from volfs.model.entry import TYPE_BITS, FileKind
 from volfs.vfs.inode import Directory, Inode
 
 BLOCK_SIZE = 4096
-_TYPE = {
-    FileKind.FILE: 0o100000,
-    FileKind.DIRECTORY: 0o040000,
-    FileKind.SYMLINK: 0o120000,
-    FileKind.FIFO: 0o010000,
-    FileKind.SOCKET: 0o140000,
-    FileKind.CHARACTER: 0o020000,
-    FileKind.BLOCK: 0o060000,
-}
-KIND = {bits: kind for kind, bits in _TYPE.items()}
+KIND = {bits: FileKind(kind) for kind, bits in TYPE_BITS.items()}
 
 
 def make_absent(kept: float) -> EntryAttributes:
@@ -35,7 +26,7 @@ def make_attributes(inode: Inode, kept: float, data: int) -> EntryAttributes:
     attributes.generation = 0
     attributes.entry_timeout = kept
     attributes.attr_timeout = kept
-    attributes.st_mode = _TYPE[FileKind(entry.kind)] | entry.mode
+    attributes.st_mode = TYPE_BITS[entry.kind] | entry.mode
     attributes.st_uid = entry.uid
     attributes.st_gid = entry.gid
     attributes.st_rdev = entry.rdev

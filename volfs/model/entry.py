@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import stat
 from collections.abc import Iterable
 from itertools import pairwise
 from typing import Annotated, NamedTuple
@@ -38,6 +39,18 @@ class FileKind(enum.IntEnum):
     SOCKET = 5
     CHARACTER = 6
     BLOCK = 7
+
+
+TYPE_BITS: dict[int, int] = {
+    FileKind.FILE: stat.S_IFREG,
+    FileKind.DIRECTORY: stat.S_IFDIR,
+    FileKind.SYMLINK: stat.S_IFLNK,
+    FileKind.FIFO: stat.S_IFIFO,
+    FileKind.SOCKET: stat.S_IFSOCK,
+    FileKind.CHARACTER: stat.S_IFCHR,
+    FileKind.BLOCK: stat.S_IFBLK,
+}
+"""The bits of ``st_mode`` that say what kind of file it is, by kind."""
 
 
 class Extent(msgspec.Struct, array_like=True, frozen=True, gc=False, forbid_unknown_fields=True):

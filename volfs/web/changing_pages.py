@@ -1,5 +1,5 @@
-"""The pages that change something: restore and tag. Each is asked for first, and then
-confirmed by a form of ours."""
+"""The pages that change something: restore and tag. Each shows first what will change, and a form
+on it confirms the change."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Who may ask: whoever has the token, from a page of ours, by a name of ours.
+"""Decides which requests are answered: those with the token, by a name of ours, from our own page.
 
-A browser can be made to ask a server on loopback by any page that it shows. So a request needs the
-token, or the cookie that was given for it; its ``Host`` must be ours (DNS rebinding); and what
+Any page that a browser shows can make it send requests to a server on loopback. So a request needs
+the token, or the cookie that was given for it; its ``Host`` must be ours (DNS rebinding); and what
 changes something must come from our own page.
 """
 
@@ -67,7 +67,7 @@ class Gate:
             await answer(scope, receive, _with_headers(send))
 
     def _find_answer(self, scope: Scope) -> Response | None:
-        """The answer to a request that goes no further; None for one that may."""
+        """The answer to a request that must not reach the app; None if it may."""
         headers = Headers(scope=scope)
         if not is_expected_host(headers.get("host", ""), self._bound, self._allowed):
             return PlainTextResponse("volfs: this name is not allowed; see --allow-host\n", 403)

@@ -12,15 +12,16 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from volfs.metrics.rates import describe_state
-from volfs.model.entry import Entry, FileKind
+from volfs.model.entry import TYPE_BITS, Entry, FileKind
+from volfs.model.sizes import format_size
+from volfs.model.text import show
 from volfs.store.clock import now_ns
 from volfs.store.contract.refs import VolumeRecord
 from volfs.web.paths_in_urls import encode_path
 from volfs.web.shown_store import identify
-from volfs.web.shown_text import make_visible, show_bytes
+from volfs.web.shown_text import make_visible
 
 HERE = Path(__file__).parent
-_UNITS = ("KiB", "MiB", "GiB", "TiB", "PiB")
 _AGES = (
     (86_400 * 365, "year"),
     (86_400 * 30, "month"),
@@ -28,27 +29,11 @@ _AGES = (
     (3600, "hour"),
     (60, "minute"),
 )
-_KINDS = {
-    FileKind.FILE: stat.S_IFREG,
-    FileKind.DIRECTORY: stat.S_IFDIR,
-    FileKind.SYMLINK: stat.S_IFLNK,
-    FileKind.FIFO: stat.S_IFIFO,
-    FileKind.SOCKET: stat.S_IFSOCK,
-    FileKind.CHARACTER: stat.S_IFCHR,
-    FileKind.BLOCK: stat.S_IFBLK,
-}
 
 
 def show_size(size: int | None) -> str:
-    """A size in the largest unit that fits."""
-    if size is None:
-        return ""
-    value, unit = float(size), "B"
-    for unit in ("B", *_UNITS):
-        if abs(value) < 1024 or unit == _UNITS[-1]:
-            break
-        value /= 1024
-    return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+    """A size; nothing if there is no size, as for a directory."""
+    return "" if size is None else format_size(size)
 
 
 def show_time(ns: int) -> str:
@@ -66,7 +51,7 @@ def show_ago(ns: int) -> str:
 
 
 def show_mode(entry: Entry) -> str:
-    return stat.filemode(_KINDS[FileKind(entry.kind)] | entry.mode)
+    return stat.filemode(TYPE_BITS[entry.kind] | entry.mode)
 
 
 def count(number: int, thing: str, things: str = "") -> str:
@@ -98,8 +83,8 @@ def _make_templates() -> Environment:
         "time": show_time,
         "ago": show_ago,
         "mode": show_mode,
-        "name": show_bytes,
-        "pathname": lambda path: "/".join(map(show_bytes, path)),
+        "name": show,
+        "pathname": lambda path: "/".join(map(show, path)),
         "visible": make_visible,
     }
     templates.globals |= {
@@ -118,7 +103,7 @@ _templates = _make_templates()
 
 
 def render(request: Request, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
-    """A page of a template."""
+    """Make a page from a template."""
     shown = request.app.state.shown
     values |= {"store": shown.store.url, "writable": shown.store.is_writable}
     text = _templates.get_template(template).render(**values)

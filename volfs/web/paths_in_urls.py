@@ -16,7 +16,7 @@ def encode_path(path: Path) -> str:
 
 
 def decode_path(text: str) -> Path:
-    """The path of such a value. InvalidError."""
+    """The path that ``encode_path`` has encoded. InvalidError."""
     try:
         return parse_path(to_text(unquote_to_bytes(text)))
     except (VolfsError, ValueError) as error:

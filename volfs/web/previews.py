@@ -38,7 +38,7 @@ class TablePreview(NamedTuple):
     """The schema and the first rows. ``why`` says why there are none, or not all columns."""
 
     fields: list[list[str]]
-    """Of each column its name and its type, which is empty if nobody knows it."""
+    """The name and the type of each column. The type is empty if it is not known."""
     rows: list[list[str]]
     rows_total: int | None
     columns: int
@@ -46,7 +46,7 @@ class TablePreview(NamedTuple):
 
 
 class Preview(NamedTuple):
-    """One of several things; the others are None."""
+    """What is shown of a file: lines, a picture, a table or a dump. The others are None."""
 
     lines: list[str] | None = None
     is_cut: bool = False
@@ -59,8 +59,8 @@ class Preview(NamedTuple):
 
 
 def find_image_type(head: bytes) -> str | None:
-    """The media type of a picture that browsers draw from its bytes alone, by its first bytes. SVG
-    is none of them: it is a program."""
+    """The media type of a picture that browsers draw from its bytes alone, as its first bytes
+    tell; else None. SVG is not among them, because it can contain programs."""
     for magic, media_type in _IMAGES:
         if head.startswith(magic):
             return media_type
@@ -131,7 +131,8 @@ def _cut(cell: str) -> str:
 
 
 def _preview_parquet(head: bytes, entry: Entry, read: ReadRange) -> Preview:
-    """The table that another process reads from a sparse copy: its beginning and its end."""
+    """The table that another process reads from a sparse copy, which has only the beginning and the
+    end of the file."""
     present = min(entry.size, HEAD)
     copy = os.memfd_create("table", os.MFD_CLOEXEC)
     try:
@@ -158,7 +159,7 @@ def _copy(copy: int, read: ReadRange, start: int, end: int) -> None:
 
 
 def _ask_reader(copy: int, present: int) -> Any:
-    """What the process says of the table, or why it says nothing."""
+    """What the process says of the table, or as text why there is no table."""
     command = [sys.executable, "-I", "-m", "volfs.web.tables_read", str(present)]
     try:
         done = subprocess.run(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
+from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
@@ -13,6 +14,7 @@ from volfs.errors import InvalidError, IsADirectoryInVolumeError, NoEntryError
 from volfs.model.changes import Change, find_kind
 from volfs.model.entry import Entry, FileKind
 from volfs.model.names import Path
+from volfs.model.text import show
 from volfs.store.contract.refs import VolumeRecord
 from volfs.volume.version_reader import READ_SIZE
 from volfs.web.page_making import render
@@ -31,7 +33,6 @@ from volfs.web.shown_text import (
     are_similar_enough,
     decode_text,
     diff_lines,
-    show_bytes,
     split_lines,
 )
 
@@ -125,14 +126,15 @@ def _find_origin_url(page: HistoryPage) -> str:
 
 
 def mount(request: Request) -> Response:
-    """One mount and what it has not committed; only the part that changes, if that is asked."""
+    """One mount and what it has not committed. If a script of the page asks, only the part of the
+    page that changes."""
     shown, device = shown_of(request), request.path_params["device"]
     seen = shown.get_mount(device)
     changes, problem = None, ""
     is_readable = seen.status is not None and seen.status.bucket is None
     if is_readable:
         try:
-            changes = shown.list_uncommitted(device)
+            changes = shown.list_uncommitted(seen)
         except Exception as error:  # noqa: BLE001 - the rest of the page is shown all the same
             problem = str(error)
     template = "mount_part.html" if "hx-request" in request.headers else "mount.html"
@@ -179,12 +181,12 @@ def files(request: Request) -> Response:
 
 
 def download(request: Request) -> Response:
-    """The bytes of a file, which no browser shows or runs."""
+    """The bytes of a file, sent so that no browser shows or runs them."""
     return _stream(request, "application/octet-stream", is_attachment=True)
 
 
 def image(request: Request) -> Response:
-    """A picture, if its bytes are those of one."""
+    """The bytes of a file, if they are a picture. NoEntryError."""
     return _stream(request, None, is_attachment=False)
 
 
@@ -194,11 +196,11 @@ def _stream(request: Request, media_type: str | None, *, is_attachment: bool) ->
         version = stack.enter_context(shown.opened(record, request.path_params["version"]))
         entry = version.get(path)
         if entry.kind != FileKind.FILE:
-            raise IsADirectoryInVolumeError(f"{show_bytes(path[-1] if path else b'/')}: not a file")
+            raise IsADirectoryInVolumeError(f"{show(path[-1] if path else b'/')}: not a file")
         if media_type is None:
             media_type = find_image_type(bytes(version.read(entry, 0, 64)))
             if media_type is None or entry.size > IMAGE_BYTES:
-                raise NoEntryError("no picture that is shown")
+                raise NoEntryError("this is no picture, or it is too large to be shown")
         headers = {"Content-Length": str(entry.size), "Content-Security-Policy": "sandbox"}
         if is_attachment:
             headers["Content-Disposition"] = make_disposition(path[-1])
@@ -214,8 +216,6 @@ def _iter_bytes(kept: ExitStack, version: ShownVersion, entry: Entry) -> Iterato
 
 def make_disposition(name: bytes) -> str:
     """The header that lets a browser store a file under its name, as far as that is harmless."""
-    from urllib.parse import quote
-
     text = name.decode("utf-8", "replace")
     safe = "".join(c if c.isprintable() and c not in '/\\:*?"<>|%' else "_" for c in text)
     plain = safe.encode("ascii", "replace").decode().replace("?", "_")

@@ -9,14 +9,14 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import NamedTuple
 
-from volfs.control.mount_client import MountClient, list_mounts
+from volfs.control.mount_client import MountClient
 from volfs.control.protocol import ChangesResult
 from volfs.errors import DataError, NotFoundError
 from volfs.metrics.seen_mounts import SeenMount, look
 from volfs.model.changes import Change, iter_changes
 from volfs.model.entry import Entry
 from volfs.model.manifest import Snapshot
-from volfs.model.names import Path, split_name
+from volfs.model.names import MAIN, Path, split_name
 from volfs.model.objects import Buffer
 from volfs.model.tree import iter_entries
 from volfs.store.contract.refs import Head, VolumeRecord
@@ -40,11 +40,13 @@ FOLDED_MAX = 2000
 """The most versions that one page of a history looks at."""
 ENTRIES = 500
 CHANGES = 1000
+CHANGES_TIMEOUT = 15.0
 _FORK = re.compile(r"fork of (\S+) at version (\d+)")
 
 
 class ShownVolume(NamedTuple):
-    """A volume and its newest version; None if that cannot be read, or there is none yet."""
+    """A volume and its newest version, which is None if it cannot be read or if there is none
+    yet."""
 
     record: VolumeRecord
     newest: VersionRecord | None
@@ -65,7 +67,7 @@ class HistoryPage(NamedTuple):
     forks: dict[int, list[VolumeRecord]]
     origin: ForkOf | None
     older: int | None
-    """Where the next page begins: below this version."""
+    """The next page has the versions below this one. None if there are no more."""
 
 
 class ShownVersion:
@@ -134,13 +136,13 @@ class ShownStore:
         page = list(shown)
         is_more = len(page) > VERSIONS or len(limited) == FOLDED_MAX
         page = page[:VERSIONS]
-        older = page[-1].info.version - page[-1].hidden if page and is_more else None
+        older = find_last(limited, page[-1]) if page and is_more else None
         forks, origin = self._find_forks(record)
         return HistoryPage(page, tags, forks, origin, older)
 
     def find_previous(self, record: VolumeRecord, page: HistoryPage) -> dict[int, int]:
-        """For each version of a page, the version to compare it with: the one before it, of those
-        that are there, or before the automatic ones that are folded into it."""
+        """By each version of a page, the version to compare it with: the newest older one that is
+        there and that is not folded into it."""
         there = [head.version for head in self.store.refs.iter_versions(record.id)]
         shown = [item.info.version for item in page.versions]
         hidden = {item.info.version: item.hidden for item in page.versions}
@@ -163,7 +165,7 @@ class ShownStore:
         return forks, origin
 
     def _find_origin(self, record: VolumeRecord) -> ForkOf | None:
-        """What version 1 says of a fork."""
+        """What a volume is a fork of, as the message of its version 1 says."""
         first = self.store.refs.find_version(record.id, 1)
         if first is None:
             return None
@@ -226,15 +228,9 @@ class ShownStore:
                 return seen
         raise NotFoundError("this mount is not there any more")
 
-    def list_uncommitted(self, device: str) -> ChangesResult:
-        """What a mount has not committed. NotFoundError; MountError."""
-        for client in list_mounts():
-            if "{}-{}".format(*client.mount.device) == device:
-                return MountClient(client.mount).list_changes(CHANGES_TIMEOUT)
-        raise NotFoundError("this mount is not there any more")
-
-
-CHANGES_TIMEOUT = 15.0
+    def list_uncommitted(self, seen: SeenMount) -> ChangesResult:
+        """What a mount has not committed. MountError."""
+        return MountClient(seen.mount).list_changes(CHANGES_TIMEOUT)
 
 
 def identify(seen: SeenMount) -> str:
@@ -242,7 +238,14 @@ def identify(seen: SeenMount) -> str:
     return "{}-{}".format(*seen.mount.device)
 
 
+def find_last(versions: list[VersionRecord], folded: Folded) -> int:
+    """The oldest version that is folded into another one. Numbers between them may be missing,
+    because versions expire."""
+    numbers = [info.version for info in versions]
+    return numbers[numbers.index(folded.info.version) + folded.hidden]
+
+
 def split_full(name: str) -> tuple[str, str]:
     """The environment and the name of a full name."""
     environment, alone = split_name(name)
-    return environment or "main", alone
+    return environment or MAIN, alone

@@ -1,19 +1,22 @@
-"""Text of volumes as it is shown on a page: nothing in it may look like something else. Pure.
+"""Text of volumes as a page shows it: no text may look like another text. Pure.
 
-HTML is escaped by the templates. This is about what a browser would obey or hide in plain text:
-control characters, and those that turn the direction of what follows.
+HTML is escaped by the templates. This module escapes what a browser would obey or hide in
+plain text: control characters, and those that turn the direction of the text after them.
 """
 
 from __future__ import annotations
 
-import unicodedata
+import re
 from collections.abc import Iterator
 from difflib import SequenceMatcher, unified_diff
 from typing import Literal, NamedTuple
 
+from volfs.model.text import show_line
+
 LINE_MAX = 2000
 """The longest line that is shown, in characters."""
-_KEPT = {"\t", "\n"}
+_WITHIN_LINE = re.compile(r"[^\t\n]+")
+_SPACES = re.compile("[\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]")
 Sign = Literal["+", "-", " ", "@"]
 
 
@@ -25,35 +28,14 @@ class DiffLine(NamedTuple):
 
 
 def make_visible(text: str) -> str:
-    """The text with escapes in place of characters that nobody would see."""
-    return text if text.isascii() and text.isprintable() else "".join(map(_make_visible, text))
-
-
-def _make_visible(character: str) -> str:
-    if character.isprintable() or character in _KEPT:
-        return character
-    if "\udc80" <= character <= "\udcff":
-        return f"\\x{ord(character) - 0xDC00:02x}"
-    if unicodedata.category(character) in ("Zs", "Zl", "Zp"):
-        return " "
-    code = ord(character)
-    if code < 0x100:
-        return f"\\x{code:02x}"
-    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
-
-
-def show_bytes(raw: bytes) -> str:
-    """Bytes that should be text: a name, a path, a target."""
-    return (
-        make_visible(raw.decode("utf-8", "surrogateescape"))
-        .replace("\n", "\\n")
-        .replace("\t", "\\t")
-    )
+    """Text of several lines, shown as by ``show_line``, but with its tabs, its line ends and a
+    plain space in place of every other kind of space."""
+    return _WITHIN_LINE.sub(lambda found: show_line(found[0]), _SPACES.sub(" ", text))
 
 
 def decode_text(data: bytes, *, is_cut: bool) -> str | None:
-    """The text that the data is; None if it is none. Data that ``is_cut`` may end in the middle of
-    a character."""
+    """Decode the data; None if it is no text. Data that ``is_cut`` may end in the middle of a
+    character."""
     if b"\0" in data:
         return None
     for left_out in range(4 if is_cut else 1):

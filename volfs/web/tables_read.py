@@ -1,7 +1,7 @@
 """Reads the first rows of a table, in a process of its own with little memory and little time.
 
-Run as a program: the table is descriptor 0, and the answer is JSON on descriptor 1. A file can say
-anything of itself, such as a column of petabytes; whatever it does, only this process dies.
+Run as a program: the table is descriptor 0, and the answer is JSON on descriptor 1. A file can
+state anything, such as a column of petabytes; whatever that does, only this process dies.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ from volfs.errors import (
     UserError,
     VolfsError,
 )
-from volfs.model.text import show
+from volfs.model.text import show_line
 from volfs.store.contract.store import Store
 from volfs.web import changing_pages, shown_pages
 from volfs.web.gate import Gate
@@ -68,7 +68,7 @@ def _show_error(request: Request, error: Exception) -> Response:
         status = 409
     elif isinstance(error, UserError):
         status = 400
-    return render(request, "problem.html", status=status, problem=show(str(error)))
+    return render(request, "problem.html", status=status, problem=show_line(str(error)))
 
 
 def _show_http_error(request: Request, error: Exception) -> Response:
