@@ -225,8 +225,7 @@ def _show_state(said: MountStatus) -> str:
 
 def _describe_problem(said: MountStatus) -> str:
     """What the state alone does not tell."""
-    since = said.bucket.unreachable_since_ns if said.bucket else said.unreachable_since_ns
-    if since:
+    if since := said.away_since_ns:
         return f"store unreachable since {show_time(since)}"
     return said.lease_lost
 

@@ -98,7 +98,6 @@ def test_top_shows_each_mount(mounts: Mounts) -> None:
     out, _ = top.communicate(timeout=SLOWEST)
     (row,) = [row for row in json.loads(out) if row["mountpoint"] == str(mounted.path)]
     assert (row["volume"], row["state"], row["version"]) == ("data", "ok", 0)
-    assert row["requests_per_second"] >= 0
     lines = run(mounts, "top", "--once", "--interval", "0.1").communicate(timeout=SLOWEST)[0]
     assert re.search(rf"^data\t{mounted.path}\t", lines, re.MULTILINE)
 

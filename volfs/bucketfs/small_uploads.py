@@ -2,8 +2,8 @@
 
 A thread for each small upload costs more than the upload: the threads and the trio thread take the
 interpreter from each other many times a request. So the trio thread sends the request itself, and
-waits for its answer as it waits for everything else. Whatever is not a plain success goes to a
-thread (docs/decisions/0067-small-files-without-threads.md).
+waits for its answer as it waits for everything else. If that is not a plain success, a thread goes
+on (docs/decisions/0067-small-files-without-threads.md).
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from volfs.buckets.writing import BegunPut
 from volfs.errors import ObjectChangedError, ObjectExistsError
 
 SMALL = 64 << 10
-"""Bytes up to which a file is uploaded like this: a connection takes so many at once."""
+"""The largest file that is uploaded like this, in bytes. A connection takes as many at once."""
 
 
 async def upload_small(
     asker: Asker, bucket: Bucket, key: str, source: UploadSource, if_replaced: IfReplaced
 ) -> Facts:
-    """Upload as ``upload`` does."""
+    """Upload as ``upload`` does, without a thread if the file is small."""
     ready = None if if_replaced is IfReplaced.OVERWRITE else _read_ready(source)
     if ready is None:
         return await asker.run(upload, bucket, key, source, if_replaced)
@@ -37,7 +37,7 @@ async def upload_small(
 
 
 def _read_ready(source: UploadSource) -> bytes | None:
-    """All bytes, if they are few and the page cache has them."""
+    """All bytes of a file; None if it is not small, or if they are not all in the page cache."""
     if source.size > SMALL or not all(piece.is_local for piece in source.pieces):
         return None
     return source.staged.read_ready(0, source.size)

@@ -214,8 +214,8 @@ def list_journals(path: Path) -> list[tuple[int, Path]]:
 def remove_staging(path: Path) -> None:
     """Delete a directory and everything in it. If something cannot be deleted, the lock stays.
 
-    The lock goes last. Whoever makes the directory anew takes a new lock as soon as the former one
-    is gone, and what that mount writes then must not be deleted.
+    The lock is deleted last. As soon as it is gone, another mount can make the directory anew and
+    take a new lock, and what that mount writes must not be deleted.
     """
     gone = [_try_unlink(place) for place in list(path.iterdir()) if place.name != LOCK]
     if all(gone) and _try_unlink(path / LOCK):

@@ -46,7 +46,8 @@ class Turns:
             self._ended = None
 
     def _conflicts(self, node: AnyNode) -> bool:
-        """Most turns are those of files, so those cost no search."""
+        """Whether somebody works on the inode, or on one above or below it. For a file, which most
+        inodes are, this searches only the directories."""
         if any(node is busy or node.is_below(busy) for busy in self._directories):
             return True
         if isinstance(node, FileNode):
@@ -56,6 +57,8 @@ class Turns:
 
 
 class _Turn:
+    """The block in which somebody works on inodes alone."""
+
     def __init__(self, turns: Turns, nodes: list[AnyNode]) -> None:
         self._turns = turns
         self._nodes = nodes

@@ -101,14 +101,15 @@ def upload(bucket: Bucket, key: str, source: UploadSource, if_replaced: IfReplac
 
 
 def upload_over(bucket: Bucket, key: str, data: Buffer, if_replaced: IfReplaced) -> Facts:
-    """Upload an object in the place of another one than the file was written over.
-    OverriddenError if that is to be refused."""
+    """Upload a file over an object that is not the one that the file was written over.
+    OverriddenError if ``if_replaced`` refuses that."""
     _meet_another(key, if_replaced)
     return to_facts(bucket.put(key, data))
 
 
 def put_checked(bucket: Bucket, key: str, data: Buffer, base: Facts | None) -> ObjectInfo:
-    """Upload an object over ``base`` and no other. ObjectExistsError, ObjectChangedError."""
+    """Upload an object, only if the present object is still ``base``; without a base, only if there
+    is none. ObjectExistsError, ObjectChangedError."""
     if base is None:
         return bucket.put(key, data, create=True)
     return bucket.put(key, data, etag=base.etag)

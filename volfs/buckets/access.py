@@ -156,13 +156,13 @@ class Bucket:
         self, key: str, data: Buffer, *, create: bool = False, etag: str | None = None
     ) -> BegunPut | None:
         """Begin a ``put`` with a condition, for a caller that waits for the answer by itself. None
-        if there is something else to wait for: then ``put`` does it."""
+        if something else has to be waited for first: then the caller uses ``put``."""
         condition = Condition(create, etag)
         return MarkedPut(self._caller, self.door, self._name(key), data, condition).begin()
 
     def connect(self) -> bool:
-        """Make a connection for ``begin_put``, whose callers never wait for one. Whether there is
-        one."""
+        """Make a connection for ``begin_put``, which never makes one itself. False if there is
+        none."""
         self._caller.check_process()
         return self.door.connect(self.deadline)
 

@@ -95,7 +95,7 @@ class RequestSender:
 
         ``decide`` is called after each failed attempt, which may have been carried out
         nevertheless. If it returns something, that is the answer; None means that the request may
-        be sent again. ``begun`` is a call whose first request was sent already, and failed.
+        be sent again. ``begun`` is a call that has begun, and perhaps how its first request failed.
         """
         if begun is None:
             self._check_may_try()
@@ -208,8 +208,8 @@ class RequestSender:
         """Note whether the service is there, after a call whose last ``silent`` requests had no
         answer. A service that refuses is there; one without an answer may be away.
 
-        An answer such as 500 may be about one object. So it counts once for each call, whatever
-        had no answer before it.
+        An answer such as 500 may be about one object. So a call that ends with one counts once,
+        even if requests before it had no answer.
         """
         if _is_silence(failure):
             self.outage.fail(max(1, silent))

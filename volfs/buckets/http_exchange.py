@@ -1,7 +1,8 @@
 """One request and its answer over a kept connection, for a caller that waits by itself.
 
-Nothing here waits. A caller that must not wait in a thread learns from an exchange for what it has
-to wait, and then lets the exchange go on (docs/decisions/0067-small-files-without-threads.md).
+Nothing here waits. An exchange tells its caller what to wait for: until the connection takes bytes,
+or until it has some. Then the caller lets the exchange go on
+(docs/decisions/0067-small-files-without-threads.md).
 """
 
 from __future__ import annotations
@@ -70,7 +71,8 @@ class Exchange:
         return Reply(answer.status, answer.headers, b"".join(answer.body))
 
     def close(self) -> None:
-        """End. A connection whose answer has not come is of no use any more."""
+        """End. If the answer is not complete, the connection is closed, because it is of no more
+        use."""
         self._end(keeps=False)
 
     def _feed(self, data: bytes) -> None:
@@ -114,7 +116,7 @@ class _Answer:
         self.body.append(data)
 
     def on_message_complete(self) -> None:
-        """Note the end of an answer. One below 200 says that another one follows."""
+        """Note the end of an answer. After a status below 200 another answer follows."""
         if self.status < FINAL:
             self.status, self.begun = 0, 0
             self.headers.clear()
@@ -124,7 +126,7 @@ class _Answer:
 
 
 def write_request(request: WireRequest, host: str) -> bytes | None:
-    """The bytes of a request. None for a header that HTTP cannot have."""
+    """The bytes of a request. None if a header has characters that HTTP does not allow."""
     headers = {"host": host, "accept-encoding": "identity", "user-agent": "volfs"}
     headers |= with_length(request)
     if any(map(_ENDS_LINE.search, (request.target, *headers.values()))):

@@ -63,11 +63,12 @@ TellNext = Callable[[str | None], None]
 
 
 class PendingPut(Protocol):
-    """A write that was sent. Its caller waits for the connection, and lets it go on."""
+    """A write that was sent. Its caller waits for the connection, and then calls ``advance``."""
 
     @property
     def is_sending(self) -> bool:
-        """Whether the caller waits until the connection takes bytes. Else for its bytes."""
+        """Whether the caller waits until the connection takes bytes. If False, it waits for the
+        answer."""
 
     def fileno(self) -> int: ...
 
@@ -114,10 +115,10 @@ class Door(Protocol):
         self, key: str, data: Buffer, condition: Condition, mark: str
     ) -> PendingPut | None:
         """Begin as ``put`` does, without waiting for anything. None if that is not possible at
-        present: then ``put`` does it."""
+        present: then the caller uses ``put``."""
 
     def connect(self, timeout: float) -> bool:
-        """Make a connection for ``begin_put``. Whether there is one."""
+        """Make a connection for ``begin_put``. False if there is none."""
 
     def copy(self, source: str, target: str, create: bool, timeout: float) -> ObjectInfo: ...
 

@@ -85,7 +85,7 @@ class Wire:
         self._before = self.root if proxy is not None and not self.is_secure else ""
         self._connect = None if proxy is not None else _make_connect(parts, trust)
         self._kept: deque[socket.socket] = deque()
-        """Connections for exchanges, on which nothing is awaited."""
+        """Open connections for exchanges. None of them has an exchange at present."""
 
     def close(self) -> None:
         self._pool.close()
@@ -238,7 +238,8 @@ def _open_pool(
 def _make_connect(
     parts: SplitResult, trust: ssl.SSLContext | None
 ) -> Callable[[float], socket.socket]:
-    """A function that makes a connection which never waits."""
+    """Return a function that makes a connection which never blocks. It gets a timeout in
+    seconds."""
     options: dict[str, Any] = {"port": parts.port, "socket_options": _socket_options()}
     kind = HTTPConnection
     if parts.scheme == "https":

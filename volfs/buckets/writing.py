@@ -15,7 +15,7 @@ from volfs.errors import StoreUncertainError
 from volfs.model.objects import Buffer
 
 _OWN_REMEDY = (FailureKind.EXPIRED, FailureKind.REGION)
-"""Refusals for which a door has a remedy of its own, when it sends the request itself."""
+"""Refusals that a door mends by itself when it sends the request: it renews, or asks elsewhere."""
 
 
 def make_mark() -> str:
@@ -104,8 +104,8 @@ class MarkedPut:
 
 
 class BegunPut:
-    """A write under a condition whose first request is on its way, while the caller waits for its
-    answer by ``fileno``. ``settle`` does what is left to do."""
+    """A write under a condition whose first request is on its way. The caller waits for its answer
+    by ``fileno``, and calls ``settle`` if the answer was not a plain success."""
 
     def __init__(
         self, put: MarkedPut, caller: RequestSender, begun: BegunCall, pending: PendingPut | None
@@ -154,8 +154,8 @@ class BegunPut:
             self._end(failure)
 
     def settle(self) -> ObjectInfo:
-        """Find out what became of the write, and write again. This waits. Errors are those of
-        ``MarkedPut.run``."""
+        """The object, after finding out what became of the write, and writing again if it was not
+        done. This waits. Errors are those of ``MarkedPut.run``."""
         if self.info is not None:
             return self.info
         failed = self._begun.failed

@@ -140,6 +140,12 @@ class MountStatus(msgspec.Struct):
         """The volume's name, with its environment unless that is ``main``."""
         return join_name(self.environment, self.volume)
 
+    @property
+    def away_since_ns(self) -> int | None:
+        """Since when the store, or the bucket that is mounted, has not answered; None while it
+        does."""
+        return self.bucket.unreachable_since_ns if self.bucket else self.unreachable_since_ns
+
 
 class CommitResult(msgspec.Struct):
     """The answer to ``commit``. ``overridden`` has path, theirs and ours of each file."""

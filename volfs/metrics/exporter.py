@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections import defaultdict
@@ -19,7 +20,6 @@ from prometheus_client.core import (
 from prometheus_client.exposition import ThreadingWSGIServer, _SilentHandler
 from prometheus_client.registry import Collector
 
-from volfs.errors import VolfsError
 from volfs.metrics.hosts_named import is_expected_host
 from volfs.metrics.metric_numbers import FAMILIES, Family, MountTotals, NumberKey, NumbersByKey
 from volfs.metrics.seen_mounts import SeenMount, look
@@ -27,9 +27,9 @@ from volfs.metrics.store_numbers import STORE_FAMILIES, count_stores
 from volfs.metrics.stores import StoreWatch, is_ours
 
 STORES = 1.0
-"""Seconds that a scrape waits for stores to be measured. What comes later is in the next one."""
+"""Seconds that a scrape waits for stores to be measured. Later results are in the next scrape."""
 FIRST = 20.0
-"""Seconds for the only measurement of a process that ends after it."""
+"""Seconds that a process waits which makes one measurement and ends."""
 WsgiStart = Callable[..., Any]
 WsgiApp = Callable[[dict[str, Any], WsgiStart], Iterable[bytes]]
 
@@ -49,7 +49,7 @@ class MountCollector(Collector):
         mounts = look()
         with self._lock:
             numbers = self._totals.add_up(mounts)
-        stores = filter(is_ours_safe, self._list_stores(mounts))
+        stores = filter(is_ours, self._list_stores(mounts))
         numbers |= count_stores(self._watch.ask(stores, self._patience))
         yield from to_metrics(numbers)
         took = time.monotonic() - began
@@ -61,14 +61,6 @@ class MountCollector(Collector):
     def _list_stores(self, mounts: list[SeenMount]) -> list[str]:
         found = [seen.status.store for seen in mounts if seen.status and not seen.status.bucket]
         return ([self._store] if self._store else []) + found
-
-
-def is_ours_safe(url: str) -> bool:
-    """As ``is_ours``, but an address that is none is nobody's."""
-    try:
-        return is_ours(url)
-    except VolfsError:
-        return False
 
 
 def to_metrics(numbers: NumbersByKey) -> Iterator[Metric]:
@@ -130,16 +122,14 @@ def make_metrics_server(
 
 
 def _class_for(host: str) -> type[ThreadingWSGIServer]:
-    import socket
-
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     made = {"address_family": family, "daemon_threads": True}
     return type("MetricsServer", (ThreadingWSGIServer,), made)
 
 
 def guard(app: WsgiApp, host: str, allowed: frozenset[str]) -> WsgiApp:
-    """The app, for ``/metrics`` alone, and for requests that name a host that is ours: a page of
-    another origin whose name leads here gets nothing."""
+    """The app, but only for ``/metrics``, and only for requests that name a host of ours. So a page
+    of another site whose name leads here gets nothing."""
 
     def answer(environ: dict[str, Any], start: WsgiStart) -> Iterable[bytes]:
         if not is_expected_host(environ.get("HTTP_HOST", ""), host, allowed):

@@ -1,4 +1,4 @@
-"""Which names of a server are its own. A browser can be led to a server on loopback by any name
+"""Which host names lead to a server of ours. Any name can lead a browser to a server on loopback
 (DNS rebinding), so requests by other names are refused. Pure."""
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ def is_loopback(host: str) -> bool:
 def is_expected_host(header: str, bound: str, allowed: Collection[str]) -> bool:
     """Whether a request that names this host is meant for a server that listens at ``bound``.
 
-    That address itself and the names that were ``allowed`` are; for a server on loopback its usual
-    names, too. A server for everybody takes any address, and no name that was not allowed.
+    That address itself and the ``allowed`` names are meant for it, and the usual names of loopback
+    if it listens there. A server that others reach takes any address, and ``localhost``.
     """
     host = find_host(header)
     if host == bound.strip("[]").lower() or host in allowed:

@@ -18,8 +18,8 @@ CONTAINERS = "(containers)"
 """The mount point in the labels of all mounts of containers: each has its own for a short time, and
 Prometheus would keep a series of each for ever."""
 BOUNDS = tuple(4**power for power in range(2, 14))
-"""The upper bounds of histograms in microseconds: 16 us to 67 s. Each is a power of two, as those
-that daemons count by are."""
+"""The upper bounds of histograms in microseconds: 16 us to 67 s. Each is a power of two, because
+daemons count by powers of two."""
 
 
 class Family(NamedTuple):
@@ -58,7 +58,7 @@ COMMITTED = _f("committed_bytes_total", "counter", "Bytes that commits have adde
 LAST_COMMIT = _f("last_commit_timestamp_seconds", "gauge", "When the last version was made.")
 RELOADS = _f("reload_duration_seconds", "histogram", "Time of reloads, failed ones too.")
 RELOAD_ERRORS = _f(
-    "reload_errors_total", "counter", "Reloads that failed, mostly as files were open."
+    "reload_errors_total", "counter", "Reloads that failed, mostly because files were open."
 )
 READS = _f(
     "reads_total", "counter", "Reads by source: cache (no wait) or store (waited).", "source"
@@ -105,8 +105,7 @@ def count_mount(seen: SeenMount) -> NumbersByKey:
 
 
 def _iter_gauges(said: MountStatus) -> Iterator[tuple[Family, float]]:
-    away = said.bucket.unreachable_since_ns if said.bucket else said.unreachable_since_ns
-    yield STORE_UP, float(not away and not said.store_replaced)
+    yield STORE_UP, float(not said.away_since_ns and not said.store_replaced)
     yield DIRTY_BYTES, said.dirty_bytes
     yield DIRTY_FILES, said.dirty_files
     yield OPEN_FILES, said.open_files
@@ -150,8 +149,8 @@ def _count_times(family: Family, labels: tuple[str, ...], times: RequestTimes) -
 
 
 class MountTotals:
-    """The numbers of all mounts, which only grow where they must: what a container's mount has
-    counted stays in the sum when the mount is gone."""
+    """The numbers of all mounts. A sum that must only grow does so: what a container's mount has
+    counted stays in it when the mount is gone."""
 
     def __init__(self) -> None:
         self._last: dict[tuple[object, ...], NumbersByKey] = {}
@@ -179,7 +178,7 @@ class MountTotals:
 
 
 def add(total: NumbersByKey, more: NumbersByKey) -> None:
-    """Add numbers. Of moments the later one stays."""
+    """Add numbers. Times of commits are not added: the later one stays."""
     for key, number in more.items():
         if key.family is LAST_COMMIT:
             total[key] = max(total.get(key, 0.0), number)

@@ -1,4 +1,4 @@
-"""What happened to mounts between two looks, for people who watch. Pure."""
+"""What mounts did between two looks, for people who watch. Pure."""
 
 from __future__ import annotations
 
@@ -57,8 +57,8 @@ class Look(NamedTuple):
 
 
 def compare(before: Look | None, now: Look) -> list[MountRate]:
-    """The rates of each mount; those since its beginning are unknown, so without a look before
-    all are 0. A mount that is new since counts from its beginning."""
+    """The rates of each mount between two looks. Without a look before, all rates are 0. A mount
+    that was not there before counts from its beginning."""
     known = {_identify(seen): seen.status for seen in before.mounts} if before else {}
     seconds = max(now.at - before.at, 0.001) if before else 0.0
     return [_compare(seen, known.get(_identify(seen)), seconds) for seen in now.mounts]
@@ -72,8 +72,7 @@ def describe_state(status: MountStatus | None) -> str:
     """The state in a few words, ``ok`` if all is well."""
     if status is None:
         return "not answering"
-    away = status.bucket.unreachable_since_ns if status.bucket else status.unreachable_since_ns
-    if away:
+    if status.away_since_ns:
         return "store unreachable"
     if status.lease_lost:
         return "lease lost"
@@ -138,7 +137,7 @@ def _take(times: RequestTimes, before: MountStatus | None, name: str) -> Request
 
 
 def subtract_times(now: RequestTimes, before: RequestTimes | None) -> RequestTimes:
-    """What was added since."""
+    """What was added since ``before``; everything if the counts began again."""
     if before is None or before.count > now.count:
         return now
     old = before.histogram + [0] * (len(now.histogram) - len(before.histogram))

@@ -1,4 +1,4 @@
-"""One look at all mounts at the same time, which ends in time whatever their daemons do."""
+"""Asks the daemons of all mounts at the same time, and ends in time whatever they do."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class SeenMount(NamedTuple):
 
     @property
     def is_private(self) -> bool:
-        """Whether it is a container's."""
+        """Whether it is the mount of a container."""
         return self.mount.is_private
 
 
@@ -40,7 +40,8 @@ def look(
     answer: float = ANSWER,
     whole: float = LOOK,
 ) -> list[SeenMount]:
-    """The mounts that this process may ask, each once, wherever else it is bound."""
+    """Look at the mounts that this process may ask: once at each, even if it is bound to several
+    places."""
     clients = _list_once(find())
     if not clients:
         return []

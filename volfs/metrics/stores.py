@@ -1,5 +1,5 @@
-"""What stores take and when they were collected: measured now and then, in a thread of its own for
-each store, so that a disk that hangs keeps nobody waiting."""
+"""Measures now and then what stores take and when gc ran. Each store is measured in a thread of its
+own, so that a disk that hangs keeps nobody waiting."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from volfs.store.registry import open_store
 from volfs.volume.gc_notes import LastGc, find_last_gc
 
 NEAR, FAR = 60.0, 600.0
-"""Seconds between two measurements of a store in a directory; of one in a bucket, where each costs
-requests."""
+"""Seconds between two measurements of a store: of one in a directory, and of one in a bucket, where
+each measurement costs requests."""
 
 
 class FoundStore(NamedTuple):
@@ -51,21 +51,21 @@ def measure(url: str) -> FoundStore:
 
 
 def is_ours(url: str) -> bool:
-    """Whether a store belongs to this user. Root opens no other user's store, because files that
-    are made at that would be root's."""
-    place = find_local_path(url)
+    """Whether a store belongs to this user. False if there is no store at the address. Root opens
+    no other user's store, because opening it may make files, and they would be root's."""
     try:
+        place = find_local_path(url)
         return place is None or place.stat().st_uid == os.geteuid()
-    except OSError:
+    except (VolfsError, OSError):
         return False
 
 
 class StoreWatch:
-    """The stores that are measured. Each stays from the moment when it was first asked for."""
+    """The stores that are measured. A store stays among them once it was asked for."""
 
     def __init__(self) -> None:
         self._found: dict[str, Measurement] = {}
-        self._busy: dict[str, float] = {}
+        self._busy: set[str] = set()
         self._lock = threading.Lock()
 
     def ask(self, urls: Iterable[str], patience: float = 0.0) -> dict[str, Measurement]:
@@ -84,7 +84,7 @@ class StoreWatch:
             every = FAR if find_local_path(url) is None else NEAR
             if url in self._busy or (found.at and time.time() - found.at < every):
                 return None
-            self._busy[url] = time.time()
+            self._busy.add(url)
         thread = threading.Thread(target=self._measure, args=(url,), name="measure", daemon=True)
         thread.start()
         return thread
@@ -96,4 +96,4 @@ class StoreWatch:
             made = self._found[url]._replace(failed=True)
         with self._lock:
             self._found[url] = made
-            del self._busy[url]
+            self._busy.remove(url)

@@ -8,11 +8,25 @@ from contextlib import closing
 import pytest
 
 from tests.harness.bucket_servers import create_s3_bucket, open_s3_bucket
-from tests.harness.fault_proxy import FaultProxy, proxied
+from tests.harness.fault_proxy import Fault, FaultProxy, proxied
 from tests.harness.servers import SeaweedServer
 from volfs.buckets.access import Bucket
 
 DEADLINE = 3.0
+PASSING = [
+    (Fault.DROP, {}),
+    (Fault.LOSE, {}),
+    (Fault.RESET, {}),
+    (Fault.CUT, {}),
+    (Fault.TWICE, {}),
+    (Fault.STATUS, {"status": 500}),
+    (Fault.STATUS, {"status": 502, "code": ""}),
+    (Fault.STATUS, {"status": 503, "code": "SlowDown"}),
+    (Fault.STATUS, {"status": 429, "code": "TooManyRequests"}),
+    (Fault.STATUS, {"status": 409, "code": "OperationAborted"}),
+    (Fault.STATUS, {"status": 400, "code": "RequestTimeout"}),
+]
+"""Faults that pass, with their details: a request that meets one is sent again."""
 
 
 @pytest.fixture(scope="module")

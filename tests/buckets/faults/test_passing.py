@@ -9,6 +9,7 @@ from contextlib import closing
 
 import pytest
 
+from tests.buckets.faults.conftest import PASSING
 from tests.harness.bucket_servers import open_s3_bucket
 from tests.harness.fault_proxy import Fault, FaultProxy
 from tests.harness.servers import SeaweedServer
@@ -20,23 +21,8 @@ MIB = 1024 * 1024
 
 # --- what is repeated -----------------------------------------------------------
 
-PASSING = [
-    (Fault.DROP, {}),
-    (Fault.LOSE, {}),
-    (Fault.RESET, {}),
-    (Fault.CUT, {}),
-    (Fault.TWICE, {}),
-    (Fault.STATUS, {"status": 500}),
-    (Fault.STATUS, {"status": 502, "code": ""}),
-    (Fault.STATUS, {"status": 503, "code": "SlowDown"}),
-    (Fault.STATUS, {"status": 429, "code": "TooManyRequests"}),
-    (Fault.STATUS, {"status": 409, "code": "OperationAborted"}),
-    (Fault.STATUS, {"status": 400, "code": "RequestTimeout"}),
-    (Fault.STATUS, {"status": 200, "code": "InternalError"}),
-]
 
-
-@pytest.mark.parametrize(("fault", "details"), PASSING[:-1], ids=str)
+@pytest.mark.parametrize(("fault", "details"), PASSING, ids=str)
 def test_what_passes_is_repeated(
     bucket: Bucket, proxy: FaultProxy, fault: Fault, details: dict[str, object]
 ) -> None:

@@ -100,7 +100,7 @@ class AzureDoor(HttpDoor):
         return _read_info(key, reply.headers, len(data))
 
     def begin_put(self, key: str, data: Buffer, condition: Condition, mark: str) -> DoorPut | None:
-        """Begin as ``put``, which also says why a key cannot be."""
+        """Begin as ``put`` does. None for a key that Azure cannot have: ``put`` says why."""
         if self.find_flaw(key):
             return None
         exchange = self._begin(key, _write_put(data, condition, mark), data)

@@ -107,7 +107,7 @@ class HttpDoor:
 
 
 class DoorPut:
-    """A write that was sent. Exactly what ``put`` makes of its answer, ``read`` makes."""
+    """A write that was sent. ``read`` makes of its answer exactly what ``put`` makes of one."""
 
     def __init__(self, exchange: Exchange, read: Callable[[Reply], ObjectInfo]) -> None:
         self._exchange = exchange
