@@ -1,4 +1,4 @@
-"""Where a store is that outlives the processes of a test: in memory, or in a bucket.
+"""The places of stores that outlive the processes of a test: in memory, or in a bucket.
 
 In a bucket, packs and checkpoints are small, so that a short life has all kinds of objects.
 """
@@ -49,7 +49,7 @@ NewPlace = Callable[[], LifePlace]
 def new_place(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[NewPlace]:
-    """Makes places, of which the newest one is in force."""
+    """Makes places. This process has the credentials and limits that the newest one needs."""
     made: list[LifePlace] = []
 
     def make() -> LifePlace:

@@ -49,7 +49,7 @@ POINTS_IN_A_BUCKET = (
     "checkpoint.begun",
     "checkpoint.stored",
 )
-"""A line is sent for each commit, each lease and each change of names."""
+"""Two are there twice, because a line is sent for each commit, lease and change of names."""
 SELDOM = {"upload.put", "upload.stored", "checkpoint.begun", "checkpoint.stored"}
 
 

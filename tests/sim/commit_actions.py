@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import random
 import shutil
-import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -16,7 +15,7 @@ from pathlib import Path
 
 from tests.sim.listed_content import CHUNKS, LARGE, Content
 from tests.sim.plain_packs import open_plain_packs
-from tests.sim.scheduler import ScheduleError, Scheduler
+from tests.sim.scheduler import Scheduler, making_disks, telling_schedule
 from tests.sim.simulation import Client, Simulation
 from tests.sim.volume_actions import VOLUME, list_versions, make_facts
 from volfs.buckets.access import Bucket
@@ -257,9 +256,8 @@ def run_commits(
 ) -> Simulation:
     """One schedule: two or three clients commit to one volume. ``ScheduleError``."""
     chance = random.Random(f"commits {seed}")
-    place = Path(tempfile.mkdtemp(prefix="volfs-sim-", dir="/dev/shm"))
     sim, ledger = Simulation(seed), Ledger()
-    try:
+    with telling_schedule(sim, seed), making_disks() as place:
         begin_volume(sim.direct_bucket())
         for name in "abc"[: chance.randint(2, 3)]:
             actions = chance.randint(1, 4)
@@ -267,8 +265,4 @@ def run_commits(
             sim.add(name, committer.live)
         Scheduler(sim, seed).run()
         judge(sim.direct_bucket(), ledger, place)
-    except Exception as error:
-        raise ScheduleError(seed, sim, error) from error
-    finally:
-        shutil.rmtree(place, ignore_errors=True)
     return sim

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import random
 import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -16,8 +15,8 @@ from typing import NamedTuple
 import msgspec
 
 from tests.sim.commit_actions import CHUNKS, LARGE
-from tests.sim.plain_packs import open_plain_packs
-from tests.sim.scheduler import ScheduleError, Scheduler
+from tests.sim.plain_packs import open_plain_engine
+from tests.sim.scheduler import Scheduler, making_disks, telling_schedule
 from tests.sim.simulation import Client, Life, Simulation
 from tests.sim.store_gc import History, StoreCollector, Undeleter
 from volfs.buckets.access import Bucket, iter_objects
@@ -88,7 +87,7 @@ class Host:
             if client.lives == 1:
                 copy_rows(self._place)
             client.disk["mount"] = None
-        engine = open_engine(client.bucket, self._place)
+        engine = open_plain_engine(client.bucket, self._place)
         try:
             while self._left:
                 self._left -= 1
@@ -246,12 +245,6 @@ def widen(lease: Lease, version: int) -> Lease:
     return msgspec.structs.replace(lease, versions=(*lease.versions, version))
 
 
-def open_engine(bucket: Bucket, place: Path) -> BucketEngine:
-    place.mkdir(parents=True, exist_ok=True)
-    (place / "holds").touch()
-    return BucketEngine(bucket, place, open_plain_packs(bucket))
-
-
 def list_chunks(engine: BucketEngine, volume: str, manifest: Oid) -> list[Oid]:
     """The chunks that a version has. DataError."""
     listed = engine.volumes.open(volume).objects.load_object(manifest)[16:]
@@ -264,7 +257,7 @@ def list_chunks(engine: BucketEngine, volume: str, manifest: Oid) -> list[Oid]:
 def judge(bucket: Bucket, ledger: Ledger, place: Path) -> None:
     """By a machine that knows nothing: every version and every lease in force reads, and nobody was
     told a lie."""
-    engine = open_engine(bucket, place / "judge")
+    engine = open_plain_engine(bucket, place / "judge")
     try:
         histories = {}
         for volume in sorted({find_volume_id(i.key) or "" for i in iter_objects(bucket, VOLUMES)}):
@@ -329,6 +322,7 @@ STALLS = 0.02
 RANKED = 0.6
 """The share of the schedules in which clients have ranks."""
 CALMS = (None, 1.0)
+"""The shares of requests that nothing happens to; None if chance is to say."""
 YEAR_NS = 365 * 86_400 * 10**9
 """By so much the clocks of some machines are wrong."""
 
@@ -338,7 +332,7 @@ def begin_store(bucket: Bucket, place: Path, *, expires: bool = False) -> None:
     open to whoever finds it."""
     log = Log(bucket, gc_log())
     log.append(0, log.make_line(NO_LINE, 0, GC_CHANGES.encode(())))
-    engine = open_engine(bucket, place / FIRST_MACHINE)
+    engine = open_plain_engine(bucket, place / FIRST_MACHINE)
     try:
         engine.refs.create_volume(VolumeRecord(SOURCE, "source", 2, 20, 0, "sim"), FIRST)
         for number in range(2):
@@ -356,9 +350,8 @@ def begin_store(bucket: Bucket, place: Path, *, expires: bool = False) -> None:
 def run_store(seed: int, cast: Cast = EVERYBODY) -> Simulation:
     """One schedule. ``ScheduleError``."""
     chance = random.Random(f"store {seed}")
-    place = Path(tempfile.mkdtemp(prefix="volfs-sim-", dir="/dev/shm"))
     sim, ledger = Simulation(seed), Ledger()
-    try:
+    with telling_schedule(sim, seed), making_disks() as place:
         begin_store(sim.direct_bucket(), place, expires=True)
         for name, live in choose_lives(cast, seed, chance, ledger, place).items():
             sim.add(name, live).clock_error_ns = chance.choice((0, YEAR_NS, -YEAR_NS))
@@ -366,10 +359,6 @@ def run_store(seed: int, cast: Cast = EVERYBODY) -> Simulation:
         is_calm = calm is not None
         Scheduler(sim, seed, deaths=not is_calm, calm=calm, stalls=STALLS, ranked=RANKED).run()
         judge(sim.direct_bucket(), ledger, place)
-    except Exception as error:
-        raise ScheduleError(seed, sim, error) from error
-    finally:
-        shutil.rmtree(place, ignore_errors=True)
     return sim
 
 

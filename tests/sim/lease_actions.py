@@ -15,7 +15,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from tests.sim.scheduler import ScheduleError, Scheduler
+from tests.sim.scheduler import Scheduler, telling_schedule
 from tests.sim.simulation import Client, Life, Simulation
 from tests.sim.volume_actions import VOLUME, list_versions, make_facts
 from volfs.buckets.access import Bucket
@@ -202,10 +202,8 @@ def run_leases(seed: int, make: MakeLeases = make_leases) -> Simulation:
     ]
     lives.append(("p", Publisher(seed, chance.randint(3, 8), ledger).live))
     lives.append(("gc", Collector(seed, chance.randint(1, 4), ledger, sim.direct_bucket()).live))
-    try:
+    with telling_schedule(sim, seed):
         for name, live in lives:
             sim.add(name, live)
         Scheduler(sim, seed).run()
-    except Exception as error:
-        raise ScheduleError(seed, sim, error) from error
     return sim

@@ -9,7 +9,7 @@ import random
 from collections.abc import Iterable
 from pathlib import Path
 
-from tests.sim.plain_packs import open_plain_packs
+from tests.sim.plain_packs import open_plain_engine
 from volfs.buckets.access import Bucket
 from volfs.errors import MissingObjectError
 from volfs.model.objects import Kind, Oid
@@ -22,7 +22,6 @@ from volfs.store.distributed.care.bucket_collector import BucketCollector
 from volfs.store.distributed.care.gc_parts import GcParts
 from volfs.store.distributed.data.bucket_data import SPOOLS
 from volfs.store.distributed.machine import CACHE
-from volfs.store.distributed.opened import BucketEngine
 
 CHUNKS = [random.Random(number).randbytes(300 + number) for number in range(6)]
 LARGE = [random.Random(f"large {number}").randbytes(140 << 10) for number in range(3)]
@@ -69,9 +68,7 @@ class SimMachine:
     """One life of a machine."""
 
     def __init__(self, bucket: Bucket, directory: Path) -> None:
-        directory.mkdir(parents=True, exist_ok=True)
-        (directory / "holds").touch()
-        self.engine = BucketEngine(bucket, directory, open_plain_packs(bucket))
+        self.engine = open_plain_engine(bucket, directory)
         self.refs = self.engine.refs
         self.leases = self.engine.leases
         self._directory = directory

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from tests.sim.door import Request
 from tests.sim.faults import DISTURBANCES, Fate
-from tests.sim.scheduler import ScheduleError, Scheduler
+from tests.sim.scheduler import ScheduleError, Scheduler, telling_schedule
 from tests.sim.simulation import Client, Simulation
 from volfs.errors import StoreError, StoreUncertainError
 from volfs.model.logs.line import NO_LINE, Line, decode_line, digest_line
@@ -139,11 +139,9 @@ def run_appenders(seed: int, make: OpenLog = open_log) -> Simulation:
     for name in "abcd"[: chance.randint(2, 4)]:
         appender = Appender(name, chance.randint(1, 3), ledger, chance.choice(DEADLINES), make)
         sim.add(name, appender.live, deadline=60.0)
-    try:
+    with telling_schedule(sim, seed):
         Scheduler(sim, seed, kinds=(*DISTURBANCES, Fate.DENIED)).run()
         judge(sim, ledger)
-    except Exception as error:
-        raise ScheduleError(seed, sim, error) from error
     return sim
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from tests.sim.faults import DISTURBANCES, Fate
-from tests.sim.scheduler import ScheduleError, Scheduler
+from tests.sim.scheduler import Scheduler, telling_schedule
 from tests.sim.simulation import Client, Simulation
 from volfs.buckets.access import Bucket
 from volfs.errors import AlreadyExistsError, StoreError, StoreUncertainError, UserError
@@ -123,9 +123,7 @@ def run_names(seed: int, make: MakeRefs = make_refs) -> Simulation:
     for name in "abcd"[: chance.randint(2, 4)]:
         namer = Namer(name, seed, chance.randint(1, 4), ledger, make)
         sim.add(name, namer.live)
-    try:
+    with telling_schedule(sim, seed):
         Scheduler(sim, seed, kinds=(*DISTURBANCES, Fate.DENIED)).run()
         judge_names(sim.direct_bucket(), ledger)
-    except Exception as error:
-        raise ScheduleError(seed, sim, error) from error
     return sim

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 from volfs.buckets.access import Bucket
 from volfs.buckets.objects import ObjectInfo
 from volfs.errors import MissingObjectError, ObjectNotFoundError, StoreUnavailableError
 from volfs.model.objects import Buffer
 from volfs.store.distributed.data.bucket_packs import OpenPacks
+from volfs.store.distributed.opened import BucketEngine
 
 
 class PlainPacks:
@@ -60,3 +62,10 @@ class PlainPacks:
 
 def open_plain_packs(bucket: Bucket) -> OpenPacks:
     return lambda find: PlainPacks(bucket, find)
+
+
+def open_plain_engine(bucket: Bucket, directory: Path) -> BucketEngine:
+    """The whole engine of one machine, which has this directory."""
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "holds").touch()
+    return BucketEngine(bucket, directory, open_plain_packs(bucket))

@@ -1,9 +1,10 @@
 """Whose turn it is, by rank: the client of the highest rank goes on as long as it can.
 
-At a few steps, which chance has chosen before, the client that goes on falls to the lowest rank. So
-one client may do all of its work while another one stands at one request, as often at this request
-as at any other. If chance chooses anew at each step, that hardly ever happens, and most losses need
-it. The idea is that of probabilistic concurrency testing (Burckhardt and others, 2010).
+Chance chooses a few steps before the schedule begins. At each of these, the client that goes on
+falls to the lowest rank. So one client may do all of its work while another one waits at a request,
+and each request is equally likely to be that one. Most losses need such a schedule. If chance chose
+a client anew at each step, such a schedule would hardly ever come. The idea is that of
+probabilistic concurrency testing (Burckhardt and others, 2010).
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ from tests.sim.simulation import Client
 from tests.sim.tasks import Task
 
 FALLS = (1, 2, 3, 4, 6)
-"""How often the one that goes on loses its rank, in one schedule."""
+"""How often a client falls to the lowest rank in one schedule."""
 WITHIN = (60, 150, 400)
-"""Among how many first steps these are."""
+"""The steps at which clients fall are among so many first steps."""
 
 
 class Ranks:
@@ -32,12 +33,11 @@ class Ranks:
 
     def choose(self, ready: Sequence[Task]) -> list[Task]:
         """Those of the tasks whose client has the highest rank."""
-        ofs = {client: [task for task in client.tasks if task in ready] for client in self._order}
-        can = {client for client, tasks in ofs.items() if tasks}
-        first = next(client for client in self._order if client in can)
+        able = {client: [task for task in client.tasks if task in ready] for client in self._order}
+        first = next(client for client in self._order if able[client])
         if self._step in self._falls:
             self._order.remove(first)
             self._order.append(first)
-            first = next(client for client in self._order if client in can)
+            first = next(client for client in self._order if able[client])
         self._step += 1
-        return ofs[first]
+        return able[first]

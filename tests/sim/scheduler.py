@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from tests.sim.door import Request
 from tests.sim.faults import DISTURBANCES, Fate, Weather
@@ -34,6 +37,25 @@ class ScheduleError(AssertionError):
         )
         self.seed = seed
         self.cause = cause
+
+
+@contextmanager
+def telling_schedule(sim: Simulation, seed: int) -> Iterator[None]:
+    """Turn an error in the block into a ``ScheduleError``, which tells how to see it again."""
+    try:
+        yield
+    except Exception as error:
+        raise ScheduleError(seed, sim, error) from error
+
+
+@contextmanager
+def making_disks() -> Iterator[Path]:
+    """A directory for the disks of the clients of one schedule, until the end of the block. It is
+    in memory, because a series has many schedules."""
+    with TemporaryDirectory(
+        prefix="volfs-sim-", dir="/dev/shm", ignore_cleanup_errors=True
+    ) as place:
+        yield Path(place)
 
 
 class Scheduler:

@@ -42,16 +42,7 @@ from volfs.store.distributed.log.log import Log
 from volfs.store.distributed.place.object_keys import gc_log
 
 VOLUME = "vo-" + "0" * 22
-ACTIONS = ("commit",) * 5 + (
-    "mount",
-    "mount",
-    "expire",
-    "expire",
-    "fork",
-    "tag",
-    "delete",
-    "revoke",
-)
+ACTIONS = ("commit",) * 5 + ("mount",) * 2 + ("expire",) * 2 + ("fork", "tag", "delete", "revoke")
 TOO_LATE = (StoreError, DataError, UserError)
 """What a client may be told when others were faster, or the network is bad."""
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.sim.plain_packs import open_plain_packs
+from tests.sim.plain_packs import open_plain_engine
 from tests.sim.simulation import Client
 from volfs.buckets.access import Bucket, iter_objects
 from volfs.errors import MissingObjectError, VolfsError
@@ -109,10 +109,7 @@ class Seen(NamedTuple):
 @contextmanager
 def opened_engine(client: Client, place: Path) -> Iterator[BucketEngine]:
     """A client's engine, whose local directory is kept for its next life."""
-    local = place / client.name
-    local.mkdir(parents=True, exist_ok=True)
-    (local / "holds").touch()
-    engine = BucketEngine(client.bucket, local, open_plain_packs(client.bucket))
+    engine = open_plain_engine(client.bucket, place / client.name)
     try:
         yield engine
     finally:

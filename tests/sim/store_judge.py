@@ -8,14 +8,12 @@ removes nothing.
 from __future__ import annotations
 
 import random
-import shutil
-import tempfile
 from itertools import count
 from pathlib import Path
 
 from tests.sim.faults import DISTURBANCES, Fate
 from tests.sim.listed_content import AT_ONCE, SimMachine
-from tests.sim.scheduler import ScheduleError, Scheduler
+from tests.sim.scheduler import Scheduler, making_disks, telling_schedule
 from tests.sim.simulation import Simulation
 from tests.sim.store_actions import GcClient, StoreClient, StoreLedger, begin_store
 from volfs.buckets.access import Bucket
@@ -116,9 +114,8 @@ def run_store(seed: int) -> Simulation:
     """One schedule: one to three clients and one or two gcs. In most, nothing is disturbed but the
     order of what they do. ``ScheduleError``."""
     chance = random.Random(f"store {seed}")
-    place = Path(tempfile.mkdtemp(prefix="volfs-sim-", dir="/dev/shm"))
     sim, ledger = Simulation(seed), StoreLedger()
-    try:
+    with telling_schedule(sim, seed), making_disks() as place:
         begin_store(sim.direct_bucket(), place)
         for name in "abc"[: chance.randint(1, 3)]:
             client = StoreClient(name, seed, chance.randint(2, 6), ledger, place)
@@ -135,8 +132,4 @@ def run_store(seed: int) -> Simulation:
         scheduler.run(stormy=STORMY_STEPS, most=MOST_STEPS)
         sim.now += TOO_OLD
         judge(sim.direct_bucket(), ledger, place)
-    except Exception as error:
-        raise ScheduleError(seed, sim, error) from error
-    finally:
-        shutil.rmtree(place, ignore_errors=True)
     return sim

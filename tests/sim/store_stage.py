@@ -15,8 +15,8 @@ from tests.sim.host_actions import (
     begin_store,
     judge,
     list_chunks,
-    open_engine,
 )
+from tests.sim.plain_packs import open_plain_engine
 from tests.sim.simulation import Client, Simulation
 from tests.sim.store_gc import StoreCollector
 from volfs.errors import HeadMovedError, VolfsError
@@ -43,7 +43,7 @@ class StoreStage:
         """A client that does this. What comes of it, or the error of volfs, is in ``results``."""
 
         def live(client: Client) -> None:
-            engine = open_engine(client.bucket, self.place / (machine or name))
+            engine = open_plain_engine(client.bucket, self.place / (machine or name))
             try:
                 self.results[name] = act(engine)
             except VolfsError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 from tests.sim.faults import DISTURBANCES, Fate
-from tests.sim.scheduler import ScheduleError, Scheduler, count_schedules, run_schedules
+from tests.sim.scheduler import Scheduler, count_schedules, run_schedules, telling_schedule
 from tests.sim.simulation import Client, Simulation
 from volfs.errors import AlreadyExistsError, StoreError
 from volfs.store.distributed.creation import create_store, examine_store
@@ -27,13 +27,11 @@ def run_creations(seed: int) -> Simulation:
 
     for name in "ab"[: random.Random(seed).randint(1, 2)]:
         sim.add(name, live)
-    try:
+    with telling_schedule(sim, seed):
         Scheduler(sim, seed, kinds=KINDS).run()
         assert len(made) <= 1
         if made:
             assert examine_store(sim.direct_bucket(), "sim://bucket").store == made[0]
-    except Exception as error:
-        raise ScheduleError(seed, sim, error) from error
     return sim
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from tests.sim.faults import DISTURBANCES, Fate
-from tests.sim.scheduler import ScheduleError, Scheduler
+from tests.sim.scheduler import Scheduler, telling_schedule
 from tests.sim.simulation import Client, Simulation
 from volfs.buckets.access import Bucket
 from volfs.errors import ConflictError, NotFoundError, StoreError, StoreUncertainError, UserError
@@ -296,9 +296,7 @@ def run_volume(seed: int, make: MakeFollower = make_follower) -> Simulation:
     for name in "abcd"[: chance.randint(2, 4)]:
         worker = Worker(name, seed, chance.randint(1, 4), ledger, make)
         sim.add(name, worker.live)
-    try:
+    with telling_schedule(sim, seed):
         Scheduler(sim, seed, kinds=(*DISTURBANCES, Fate.DENIED)).run()
         judge(sim.direct_bucket(), ledger)
-    except Exception as error:
-        raise ScheduleError(seed, sim, error) from error
     return sim

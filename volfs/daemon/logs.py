@@ -20,7 +20,8 @@ LOG_LEVEL = "VOLFS_LOG_LEVEL"
 """The environment variable with the level of all mounts that are given none, those of containers
 included."""
 SLOW_LOG = "VOLFS_SLOW_LOG"
-"""The environment variable with the milliseconds from which on a request is a line of the log."""
+"""The environment variable with a limit in milliseconds. A request that takes as long or longer is
+a line of the log."""
 LEVELS = ("debug", "info", "warning", "error")
 FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 FILE_BYTES, FILES_KEPT = 4 << 20, 3
@@ -103,8 +104,8 @@ def start_log(target: str | None, level: str, default: Path, *, foreground: bool
 
 
 def choose_slow_limit(given: float | None) -> float | None:
-    """The milliseconds from which on a request is a line: the given ones, else those of the
-    environment. None: no request is. UserError."""
+    """The limit in milliseconds of ``log_slow_requests``: the given one, else that of the
+    environment. None if there is none. UserError."""
     text = os.environ.get(SLOW_LOG)
     if given is not None or not text:
         return given

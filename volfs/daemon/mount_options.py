@@ -73,8 +73,8 @@ class MountOptions:
     log_level: str | None = None
     """The level; None: that of ``VOLFS_LOG_LEVEL``, else ``info``."""
     slow_log: float | None = None
-    """The milliseconds from which on a request is a line of the log; None: those of
-    ``VOLFS_SLOW_LOG``, else no request is."""
+    """A request that takes so many milliseconds, or more, is a line of the log. None: the limit is
+    that of ``VOLFS_SLOW_LOG``, and without it there is none."""
     message: str = ""
     """What works in the mount: the message of the commits that nobody asks for by name."""
     environment: str = MAIN

@@ -1,4 +1,4 @@
-"""Telling systemd, or who speaks as it does, that a mount in the foreground answers."""
+"""Telling systemd, or another service manager, that a mount in the foreground answers."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ log = logging.getLogger(__name__)
 
 
 def tell_manager() -> None:
-    """Tell the service manager that the service is ready, if one wants to know it. The mount goes
-    on whether or not that succeeds."""
+    """Tell the service manager that the service is ready, if the environment names its socket. The
+    mount goes on whether or not that succeeds."""
     place = os.environ.pop(VARIABLE, "")
     if not place.startswith(("/", "@")):
         return

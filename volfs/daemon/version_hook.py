@@ -22,10 +22,10 @@ SHELL = "/bin/sh"
 PATHS = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """For a daemon that was started without a PATH."""
 LOOK, LOOK_FAR = 1.0, 5.0
-"""Seconds between two looks for a new version: on this machine, and where each look is a request
-to a bucket."""
+"""Seconds between two looks for a new version. The second number is for a store in a bucket, where
+each look is a request."""
 SAID_MAX = 4096
-"""Bytes of what a command has said that are logged if it fails."""
+"""The log has so many of the last bytes that a failed command has said."""
 
 log = logging.getLogger(__name__)
 

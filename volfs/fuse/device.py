@@ -15,7 +15,7 @@ from volfs.system.libc import mount
 
 DEVICE = Path("/dev/fuse")
 _SYSTEM_PATHS = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"
-_READ_ONLY, _NO_SUID, _NO_DEVICES, _NO_PROGRAMS, _POSIX_ACL = 1, 2, 4, 8, 1 << 16
+_READ_ONLY, _NO_SUID, _NO_DEVICES, _NO_EXEC, _POSIX_ACL = 1, 2, 4, 8, 1 << 16
 _COMMFD = "_FUSE_COMMFD"
 """The variable that tells fusermount3 the socket for the device."""
 
@@ -49,7 +49,7 @@ def mount_by_call(request: MountRequest) -> int | None:
     data = f"fd={device},rootmode=40000,user_id={os.getuid()},group_id={os.getgid()}"
     data += ",default_permissions" + ",allow_other" * request.allow_other
     flags = _NO_SUID | _NO_DEVICES | _POSIX_ACL
-    flags |= _READ_ONLY * request.read_only | _NO_PROGRAMS * request.no_exec
+    flags |= _READ_ONLY * request.read_only | _NO_EXEC * request.no_exec
     try:
         mount(request.volume, request.mountpoint, "fuse.volfs", flags, data.encode())
     except OSError:

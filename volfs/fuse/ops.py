@@ -49,9 +49,8 @@ FOREVER = 1e9
 """Seconds that the kernel may keep what it was told, because we tell it what to forget."""
 UNLIMITED_INODES = 1 << 40
 FREEINGS = 2
-"""How often a write on a full disk frees room. The first time serves requests too: those by which
-the kernel lets go of files that were deleted before the write. Their room is freed the second time.
-"""
+"""How often a write on a full disk frees room. While the first freeing runs, the kernel lets go of
+files that were deleted before the write. The second one frees the room of these files."""
 RENAME_WHITEOUT = 4
 """A flag of renameat2(2), which pyfuse3 has no name for."""
 

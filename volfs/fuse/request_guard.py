@@ -1,8 +1,8 @@
 """The guard around every handler: it counts, logs if asked, and turns errors into errnos.
 
 A handler that raised anything but ``FUSEError`` would end the mount, so every exception becomes an
-errno. With the log level ``debug`` each request is a line, and with a limit each one that takes
-longer.
+errno. With the log level ``debug`` each request is a line of the log. With a limit, each request
+that takes as long or longer is one.
 """
 
 from __future__ import annotations
@@ -54,7 +54,6 @@ def guarded(handler: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Corouti
     The handler's ``timing`` counts its calls and errors, and the time that they took.
     """
     name, timing = handler.__name__, Timing()
-    histogram = timing.histogram
 
     @functools.wraps(handler)
     async def guard(*arguments: P.args, **options: P.kwargs) -> T:
@@ -77,10 +76,7 @@ def guarded(handler: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Corouti
             raise pyfuse3.FUSEError(result) from None
         finally:
             took = perf_counter_ns() - began
-            timing.total_ns += took
-            histogram[(took // 1000).bit_length()] += 1
-            if result:
-                timing.errors += 1
+            timing.add(took, failed=result != 0)
             if about is not None:
                 log.debug("%s %s: %d us, %s", name, about, took // 1000, _show_result(result))
             if took >= _slow_ns:

@@ -36,7 +36,7 @@ from volfs.vfs.flusher import Flusher
 from volfs.vfs.kernel import Kernel
 from volfs.vfs.lease_keeper import LeaseKeeper
 from volfs.vfs.overlay import SealedGeneration
-from volfs.vfs.showing import go_on, show_version
+from volfs.vfs.showing import show_keeping_attached, show_version
 from volfs.vfs.state import Mappable, MountState
 from volfs.vfs.thread_work import commit_generation, load_head
 from volfs.vfs.touching import list_arrived, touch_arrived
@@ -378,13 +378,11 @@ class Committer:
                 return
             load = self.state.view.reader.load_manifest
             manifest = await self.bridge.settle(load, head.manifest)
-            step = partial(go_on, self.state, head, manifest.snapshot)
+            step = partial(show_keeping_attached, self.state, head, manifest.snapshot)
             notices = await self.bridge.settle(step, None)
             if notices is None:
                 attached = await self.bridge.run(self.kernel.find_attached)
-                notices = await self.bridge.settle(
-                    go_on, self.state, head, manifest.snapshot, attached
-                )
+                notices = await self.bridge.settle(step, attached)
             reached("follow.shown")
             if other := [notice for notice in notices or () if notice.content]:
                 await self.bridge.run(self.kernel.forget, other)

@@ -1,4 +1,4 @@
-"""Counting how long something took that has failed."""
+"""Counting operations that failed, and how long they took."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from volfs.model.activity import Timing
 
 @contextmanager
 def counting_errors(timing: Timing, began: int) -> Iterator[None]:
-    """Count the block if it fails."""
+    """Count the block in ``timing`` if it fails. ``began`` is when it began, by the counter."""
     try:
         yield
     except VolfsError:

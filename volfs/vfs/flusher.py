@@ -49,8 +49,11 @@ class Flusher:
                 await self.bridge.run(scratch.punch, rooms)
 
     async def free_room(self) -> bool:
-        """Give the room of deleted and replaced content back to a full disk. Whether there was any,
-        or a deleted file is in use that the kernel may let go of."""
+        """Give the room of deleted and replaced content back to a full disk.
+
+        Returns whether another write may find room: content was given back, or the kernel may let
+        go of a deleted file.
+        """
         scratch = self.state.scratch
         if not (scratch.has_dead or self.state.overlay.orphans):
             return False

@@ -29,7 +29,7 @@ def show_version(
     return apply_checkout(state, plan)
 
 
-def go_on(
+def show_keeping_attached(
     state: MountState, head: Head, snapshot: Snapshot, attached: list[Attached] | None
 ) -> list[KernelNotice] | None:
     """Show a version, and keep inodes to which something is attached.

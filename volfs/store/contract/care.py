@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeVar
 
 from volfs.model.objects import Oid
 from volfs.model.progress import Report, report_nothing
@@ -11,6 +11,8 @@ from volfs.model.references import Reference
 from volfs.store.clock import Moment, Steady
 from volfs.store.contract.lease import Lease
 from volfs.store.contract.refs import Head, VolumeRecord
+
+P = TypeVar("P")
 
 
 class Space(NamedTuple):
@@ -29,6 +31,12 @@ class StoredSize(NamedTuple):
     waiting_packs: int
     waiting_bytes: int
     """Packs that gc has put into quarantine, and that a later gc deletes."""
+
+    @classmethod
+    def add_up(cls, sizes: Mapping[P, int], waiting: Collection[P]) -> StoredSize:
+        """The sum of the bytes of each pack. ``waiting`` are the packs in quarantine."""
+        aside = [size for pack, size in sizes.items() if pack in waiting]
+        return cls(len(sizes), sum(sizes.values()), len(aside), sum(aside))
 
 
 class Damage(NamedTuple):

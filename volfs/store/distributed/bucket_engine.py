@@ -121,10 +121,11 @@ def _open_engine(url: str, create: bool) -> BucketEngine:
 
 
 def _recognize(bucket: Bucket, url: str) -> BucketEngine | None:
-    """The engine of the store that this machine has used at the address, if it is still there.
+    """The engine of the store that this machine has used at the address, if that store is still
+    there. StoreError.
 
-    The facts of a store never change, so they are not asked for: the line of the catalog that this
-    machine has read last proves the store, and has to be looked at anyhow. StoreError.
+    The facts of a store never change, so they are not asked for. The line of the catalog that this
+    machine has read last proves the store, and has to be read anyhow.
     """
     local = find_local(url)
     if local is None or not is_recent(local / CANARY, bucket.world):

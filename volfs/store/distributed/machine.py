@@ -23,7 +23,7 @@ HOLDS = "holds"
 CACHE = "cache"
 CANARY = f"{CACHE}/canary"
 """Notes that the service has refused the canary."""
-KNOWN = "logs"
+REMEMBERED = "logs"
 """In the cache: what is remembered of logs."""
 
 

@@ -20,7 +20,7 @@ from volfs.store.distributed.leases.bucket_leases import BucketLeases
 from volfs.store.distributed.leases.session_logs import SessionLogs
 from volfs.store.distributed.leases.unwritten_leases import UnwrittenLeases
 from volfs.store.distributed.log.log import Log
-from volfs.store.distributed.machine import CACHE, HOLDS, KNOWN, read_machine
+from volfs.store.distributed.machine import CACHE, HOLDS, REMEMBERED, read_machine
 from volfs.store.distributed.mending.bucket_repair import RepairParts
 from volfs.store.distributed.place.object_keys import gc_log
 from volfs.store.distributed.refs.checkpoint_keeper import CheckpointKeeper
@@ -46,7 +46,7 @@ class BucketEngine:
         self.denied = denied
         """Why this process may only read the bucket; empty if it may write."""
         self._process = os.getpid()
-        memory = MachineMemory(local / CACHE / KNOWN)
+        memory = MachineMemory(local / CACHE / REMEMBERED)
         logs = VolumeLogs(bucket, memory=memory)
         host = read_machine(local)
         leases = UnwrittenLeases if denied else BucketLeases

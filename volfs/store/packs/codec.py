@@ -34,8 +34,8 @@ _HASH_LOG = 15
 256 KiB fill too soon: frames of Python source become 2.9 % larger than those of whole chunks of
 1 MiB, instead of 2.0 %."""
 _REPETITIVE_HASH_LOG = 16
-"""The same if a chunk's first block shrinks to less than half: then 1.8 %, in 6 % more time. All
-other data would take 16 % more time."""
+"""It remembers 2^16 places if a chunk's first block shrinks to less than half. Then frames are only
+1.8 % larger, in 6 % more time. For all other data it would take 16 % more time."""
 _MIN_MATCH = 7
 """The shortest repetition that zstd looks for, as it does at this level in larger inputs. For a
 block it would look for 6 bytes, and more, shorter repetitions take longer to decompress."""

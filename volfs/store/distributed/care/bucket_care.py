@@ -60,8 +60,7 @@ class BucketCare:
         sizes = {name: info.size for name, info in list_packs(self._parts.bucket).items()}
         gc = self._gc.follow().refresh().state
         waiting = {*gc.condemned, *gc.dooms} if gc is not None else set[str]()
-        aside = [size for name, size in sizes.items() if name in waiting]
-        return StoredSize(len(sizes), sum(sizes.values()), len(aside), sum(aside))
+        return StoredSize.add_up(sizes, waiting)
 
     def iter_damage(
         self,

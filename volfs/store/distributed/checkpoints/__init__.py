@@ -8,6 +8,7 @@ Imports go downward::
     log_checkpoints     the checkpoints of any log
     due_checkpoints     when they are due, and the threads that write them
     log_forms           the states of plain logs in checkpoints
+    machine_memory      what this machine remembers of logs
     beginnings          the checkpoint with which the reading of a log begins
     framed_objects      the objects that are kept beside logs
 

@@ -16,15 +16,15 @@ from volfs.store.distributed.log.log import NO_NUMBER
 from volfs.system.world import World
 
 EVERY_LINES = 64
-"""A checkpoint is made so often, whatever its size."""
+"""A checkpoint is made after so many lines, whatever its size."""
 EVERY_BYTES = 8 << 20
-"""Or so often, by the bytes of lines."""
+"""Or after so many bytes of lines."""
 EVERY_FEW = 16
-"""A checkpoint whose content is ``SMALL`` is made so often, because whoever knows nothing of the
-log needs a request for each line after it."""
+"""After a checkpoint whose content is ``SMALL``, the next one is made after so many lines, because
+whoever knows nothing of the log needs a request for each line after a checkpoint."""
 SMALL = 512 << 10
 OVERDUE = 2
-"""So many times as late, a process that has only read the lines makes the checkpoint."""
+"""A process that has only read the lines makes the checkpoint after so many times as many."""
 CLOSE_SECONDS = 10.0
 log = logging.getLogger(__name__)
 
@@ -44,24 +44,24 @@ class Pace(NamedTuple):
 
 
 def choose_pace(lines: int = 0) -> Pace:
-    """The usual pace, or at least one checkpoint every so many lines."""
+    """The usual pace; or a checkpoint after every ``lines`` lines, or more often."""
     lines = lines or EVERY_LINES
     return Pace(lines, min(EVERY_FEW, lines))
 
 
-class KeptLog(Protocol):
+class CheckpointedLog(Protocol):
     """A log that has checkpoints, as one process knows it."""
 
     @property
     def name(self) -> str:
-        """What no other log of the store is called."""
+        """The name of the log, which no other log of the store has."""
 
     @property
     def number(self) -> int:
         """The newest line that is known."""
 
     def is_due(self, tried: int, *, is_ours: bool) -> bool:
-        """Whether a checkpoint is due, if one was tried after a line already."""
+        """Whether a checkpoint is due. ``tried`` is the line after which one was tried last."""
 
     def renew(self) -> None:
         """Look whether another process was faster. VolfsError."""
@@ -87,7 +87,7 @@ class DueCheckpoints:
             self._is_closed = True
             self._world.wait_for(self._changed, lambda: not self._running, CLOSE_SECONDS)
 
-    def look(self, kept: KeptLog, *, is_ours: bool) -> None:
+    def look(self, kept: CheckpointedLog, *, is_ours: bool) -> None:
         """Begin a checkpoint if one is due. ``is_ours``: this process has written the newest
         line."""
         if not kept.is_due(self._tried.get(kept.name, NO_NUMBER), is_ours=is_ours):
@@ -99,7 +99,7 @@ class DueCheckpoints:
             self._tried[kept.name] = kept.number
         self._world.start(partial(self._run, kept))
 
-    def _run(self, kept: KeptLog) -> None:
+    def _run(self, kept: CheckpointedLog) -> None:
         try:
             kept.renew()
             if kept.is_due(NO_NUMBER, is_ours=True):

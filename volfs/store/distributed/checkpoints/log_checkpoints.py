@@ -71,7 +71,7 @@ class LogCheckpoints(Generic[State]):
         """The line up to which this machine remembers the log."""
 
     def recall(self) -> KnownLog[State] | None:
-        """What this machine remembers of the log. Whoever takes it proves it by its line."""
+        """What this machine remembers of the log. The caller has to prove it by its line."""
         found = self._memory.find(self._place) if self._memory is not None else None
         if found is None:
             return None
@@ -108,8 +108,8 @@ class LogCheckpoints(Generic[State]):
             self.newest = former  # The line after which it was made is another.
 
     def renew(self, log: Log) -> None:
-        """Look whether there is a newer checkpoint: another process may have been faster, and what
-        no checkpoint in force names is deleted. StoreError; DataError."""
+        """Look whether there is a newer checkpoint, of a process that was faster. Objects that are
+        named only by an older one may be deleted. StoreError; DataError."""
         for number in self._beginnings.list_numbers():
             if number <= self.newest.number:
                 return
@@ -119,8 +119,9 @@ class LogCheckpoints(Generic[State]):
                 return
 
     def put(self, known: KnownLog[State], content: bytes, kept: Kept = NOTHING_KEPT) -> None:
-        """Make the checkpoint after a line that is in the log. If there is one, believe what it
-        says of the objects beside the log: nobody else knows of ours. StoreError."""
+        """Make the checkpoint after a line that is in the log. If another process has made it,
+        believe what that one says of the objects beside the log, because nobody else knows of the
+        objects of this process. StoreError."""
         if self._beginnings.create(known.number, content):
             self._believe(LogBeginning(known, Beside(known.number, kept, len(content))))
             return

@@ -1,4 +1,4 @@
-"""How the states of plain logs lie in their checkpoints: of the catalog, of gc, of the tables.
+"""The contents of the checkpoints of plain logs: the catalog, the log of gc, the log of tables.
 
 A plain log has nothing beside it but checkpoints. The log of a volume has more:
 ``volume_checkpoints``.

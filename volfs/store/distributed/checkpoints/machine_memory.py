@@ -1,8 +1,9 @@
 """What this machine remembers of logs, so that its next process reads only the difference.
 
-It is a state after one line, as a checkpoint has it, in a file of the machine's directory of the
-store. It is never the truth: the line after which it was made must be in the log, with that digest,
-and the end of the log is looked for in the bucket. The files may be deleted at any time.
+For each log, a file in the machine's directory of the store has the state after one line, as a
+checkpoint has it. The file alone proves nothing: that line must be in the log and have the digest
+that the file says, and the end of the log is looked for in the bucket. The files may be deleted at
+any time.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from volfs.system.files import remove_file, replace_file
 
 MAGIC = b"VOLFSKN1"
 LONGEST = 32 << 20
-"""A state with more bytes is not remembered: to read it costs more than to ask."""
+"""A state with more bytes is not remembered: to read the file costs more than to ask the bucket."""
 log = logging.getLogger(__name__)
 
 
@@ -43,13 +44,14 @@ _decoder = msgspec.msgpack.Decoder(Remembered)
 
 
 class MachineMemory:
-    """The files of one store, in one directory. Raises nothing: without them everything works."""
+    """The files of one store, in one directory. Without them everything works, so nothing is
+    raised."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def find(self, place: LogPlace) -> Remembered | None:
-        """What is remembered of a log. None if nothing of use is."""
+        """What is remembered of a log. None if there is no file, or none that can be read."""
         file = self._file(place)
         try:
             framed = decode_framed(file.read_bytes(), MAGIC, file.name)

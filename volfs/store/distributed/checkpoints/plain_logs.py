@@ -1,7 +1,6 @@
 """The plain logs of a store as one process knows them: the catalog, the log of gc, the tables.
 
-Each is read from its newest checkpoint on, and checkpoints are made of it, as it is with the log
-of a volume.
+Each is read from its newest checkpoint on, and gets checkpoints, as the log of a volume does.
 """
 
 from __future__ import annotations
@@ -53,8 +52,8 @@ GC_KIND = PlainKind(gc_log(), GC_RULES, GC_FORM)
 TABLES_KIND = PlainKind(secrets_log(), TABLE_RULES, TABLES_FORM)
 
 
-class KeptPlainLog(Generic[State, Change]):
-    """A plain log, whose checkpoints are kept. ``KeptLog``, and the ``Watch`` of its follower."""
+class CheckpointedPlainLog(Generic[State, Change]):
+    """A plain log and its checkpoints. ``CheckpointedLog``, and the ``Watch`` of its follower."""
 
     def __init__(
         self,
@@ -114,9 +113,9 @@ class PlainLogs:
         self, bucket: Bucket, due: DueCheckpoints, memory: MachineMemory | None = None
     ) -> None:
         pace = choose_pace()
-        self._catalog = KeptPlainLog(bucket, CATALOG_KIND, due, pace, memory)
-        self._gc = KeptPlainLog(bucket, GC_KIND, due, pace, memory)
-        self._tables = KeptPlainLog(bucket, TABLES_KIND, due, pace, memory)
+        self._catalog = CheckpointedPlainLog(bucket, CATALOG_KIND, due, pace, memory)
+        self._gc = CheckpointedPlainLog(bucket, GC_KIND, due, pace, memory)
+        self._tables = CheckpointedPlainLog(bucket, TABLES_KIND, due, pace, memory)
         self.catalog: CatalogFollower = self._catalog.follower
         self.gc: GcFollower = self._gc.follower
         self.tables: TablesFollower = self._tables.follower

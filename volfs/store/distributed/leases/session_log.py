@@ -58,15 +58,16 @@ class SessionLog:
             return _unread(self._find_newest(NO_NUMBER))
 
     def look_for_place(self) -> KnownLease:
-        """As ``look_past``, for a process that has not looked at the log before, and wants to begin
-        a life of the session: what the newest line says is not read. One listing."""
+        """As ``look_past``, for a process that begins a life of the session. If it has not looked
+        at the log before, it does not read what the newest line says. One listing."""
         if self.seen is not None:
             return self.look_past()
         number = self._find_newest(NO_NUMBER)
         return NOTHING if number == NO_NUMBER else _unread(number)
 
     def read_again(self, known: KnownLease) -> KnownLease:
-        """A line that was not read when its place was looked for. StoreError."""
+        """Read the line that ``look_for_place`` has not read. Any other is returned as it is.
+        StoreError."""
         if known.digest != UNREADABLE:
             return known
         try:
@@ -182,7 +183,7 @@ def begin(place: LogPlace, number: int, line: Line) -> KnownLease:
 
 
 def _unread(number: int) -> KnownLease:
-    """A line that says nothing, for the line after it."""
+    """What is known after a line that was not read: its number, for the line after it."""
     return KnownLog(LeaseState(number, None, None), number, UNREADABLE)
 
 

@@ -77,10 +77,10 @@ UNWATCHED: Watch = Unwatched()
 Begin = Callable[[], Iterable[KnownLog[State]]]
 """What may be known before any line was read, by checkpoints, say: the most recent comes first."""
 Recall = Callable[[], KnownLog[State] | None]
-"""What this machine knew of the log when it read it last."""
-
+"""What this machine knew when one of its processes last read the log."""
 
 SOON = 1.0
+"""For so many seconds, a log that was recognized counts as read to its end."""
 
 
 def _recall_nothing() -> None:
@@ -123,8 +123,9 @@ class Follower(Generic[State, Change]):
 
     @property
     def guess(self) -> KnownLog[State]:
-        """As ``known``, or what this machine remembers, which nothing has proven yet. For whoever
-        reads the log before relying on it, and for reading objects, whose ids prove them."""
+        """As ``known``, or what this machine remembers, which nothing has proven yet. It is for
+        callers that read the log before they rely on it, and for reading objects, whose ids prove
+        them."""
         return self._known or self._find_recalled() or self.refresh()
 
     @property
@@ -149,8 +150,8 @@ class Follower(Generic[State, Change]):
         return near is not None
 
     def refresh_soon(self) -> KnownLog[State]:
-        """As ``refresh``, but nothing is read if the log was recognized within the last second.
-        That counts once."""
+        """As ``refresh``, but the first call reads nothing if the log was recognized within the
+        last second."""
         recognized_at, self._recognized_at = self._recognized_at, -math.inf
         known = self._known
         is_fresh = self.log.now() - recognized_at < SOON
@@ -192,8 +193,8 @@ class Follower(Generic[State, Change]):
         """Make a change that is decided by the newest state, and return the state after it.
 
         ``decide`` is asked again after each lost race. It may raise. Without changes there is
-        nothing to do. With ``guess``, what is known comes first, for whoever has just read the
-        log: if a line has come since, the append loses.
+        nothing to do. With ``guess``, the first attempt does not read the log again, for a caller
+        that has just read it. If a line has come since, the append is lost.
         """
         known = self.known if guess else self.refresh()
         while True:

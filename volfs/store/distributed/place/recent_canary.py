@@ -38,7 +38,7 @@ def note_canary(note: Path) -> None:
 
 
 def _digest_credentials() -> bytes:
-    """What differs if the credentials do, as far as the environment tells."""
+    """A digest that changes with the credentials, as far as the environment and files tell."""
     said = sorted(item for item in os.environ.items() if item[0].startswith(CREDENTIALS))
     facts: list[object] = [said, os.geteuid()]
     for name in FILES:

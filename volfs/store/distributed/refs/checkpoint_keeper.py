@@ -31,8 +31,8 @@ from volfs.system.world import World
 log = logging.getLogger(__name__)
 
 
-class KeptVolume:
-    """The log of a volume. ``KeptLog``."""
+class CheckpointedVolume:
+    """The log of a volume. ``CheckpointedLog``."""
 
     def __init__(self, keeper: CheckpointKeeper, logs: VolumeLogs, name: str, pace: Pace) -> None:
         self.name = name
@@ -101,7 +101,7 @@ class CheckpointKeeper:
             self._volumes.data.finder.put_rows(pack, footer)
 
     def on_moved(self, volume_id: str, *, is_ours: bool) -> None:
-        kept = KeptVolume(self, self._logs, volume_id, self._pace)
+        kept = CheckpointedVolume(self, self._logs, volume_id, self._pace)
         self._due.look(kept, is_ours=is_ours)
 
     # --- one checkpoint ------------------------------------------------------------

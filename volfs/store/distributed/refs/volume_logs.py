@@ -109,8 +109,8 @@ class VolumeLogs:
         return require(volume_id, self.open(volume_id).guess.state)
 
     def seems_there(self, volume_id: str) -> bool:
-        """Whether there is such a volume. If this machine remembers it, and this process has not
-        read its log, it is believed: whoever uses the volume reads the log first."""
+        """Whether there is such a volume. If this process has not read the volume's log, what this
+        machine remembers is believed, because whoever uses the volume reads the log first."""
         follower = self.open(volume_id)
         state = follower.guess.state if follower.is_recalled else self.find(volume_id)
         return state is not None and not state.is_deleted

@@ -57,7 +57,7 @@ class VolumeNames:
                 return []
             return [*self._free(state, facts.name, facts.environment), NameGiven(facts)]
 
-        self._follower.change(decide, guess=True)  # It was read when the name was free.
+        self._follower.change(decide, guess=True)  # ``check_free`` has just read it.
 
     def rename(self, old: str, new: str, environment: str, to: str) -> VolumeFacts:
         """Give a living volume another name, and return its facts. NotFoundError;

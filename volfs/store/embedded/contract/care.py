@@ -62,9 +62,7 @@ class EmbeddedCare:
         packs = self._engine.packs
         with packs.environment.read() as txn:
             waiting = set(packs.index.quarantine.list_ids(txn))
-        sizes = measure_files(packs.directory)
-        aside = [size for pack, size in sizes.items() if pack in waiting]
-        return StoredSize(len(sizes), sum(sizes.values()), len(aside), sum(aside))
+        return StoredSize.add_up(measure_files(packs.directory), waiting)
 
     def iter_damage(
         self,
