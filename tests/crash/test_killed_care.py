@@ -165,6 +165,7 @@ def care(new_place: NewPlace) -> CareOfAStore:
     return CareOfAStore(new_place())
 
 
+@pytest.mark.anywhere
 def test_killed_at_named_points(care: CareOfAStore) -> None:
     points = care.points
     rounds = care.count(2 * len(points), 4000, len(points))
@@ -177,6 +178,7 @@ def test_killed_at_named_points(care: CareOfAStore) -> None:
     assert killed.total() > rounds / 2, killed
 
 
+@pytest.mark.anywhere
 def test_killed_at_any_moment(care: CareOfAStore) -> None:
     for seed in range(first_seed(), first_seed() + care.count(20, 1000, 4)):
         care.die_once(seed, "", random.Random(-seed).random() * 0.03)

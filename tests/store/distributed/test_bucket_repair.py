@@ -26,9 +26,13 @@ from tests.store.distributed.damaged_bucket import (
     read_objects,
 )
 from tests.volume.shortcuts import publish_files
+from volfs.buckets.access import Bucket, iter_objects
 from volfs.errors import VolfsError
+from volfs.model.logs.volume_checkpoint import CHECKPOINT_MAGIC, decode_checkpoint
+from volfs.store.distributed.checkpoints.due_checkpoints import Pace
+from volfs.store.distributed.mending.checkpoint_forms import read_content
 from volfs.store.distributed.mending.log_survey import StoreSurvey
-from volfs.store.distributed.place.object_keys import pack_key
+from volfs.store.distributed.place.object_keys import pack_key, segment_name
 from volfs.volume.check import check_store
 from volfs.volume.recovery import recover_volumes
 
@@ -100,6 +104,36 @@ def test_damages_of_gc_leases_and_tables(monkeypatch: pytest.MonkeyPatch) -> Non
             Collect(0).act(store)
         with on_machine(bucket) as store:
             assert is_whole(look_carefully(store), scene.model), what
+
+
+@pytest.mark.noisy("what it changed is not known", "a change of it is left out")
+def test_damage_of_what_only_a_checkpoint_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The index segments that a checkpoint itself names, whether it is of the last line or not. A
+    machine that knows nothing reads everything after the repair."""
+    pace = "volfs.store.distributed.refs.checkpoint_keeper.choose_pace"
+    monkeypatch.setattr(pace, lambda lines: Pace(1, 1))
+    scene = make_scene(monkeypatch, 7, is_cared_for=True)
+    named = [key for key in find_merged(fill(scene.objects)) if key in scene.objects]
+    assert named
+    for key in named:
+        data = scene.objects[key]
+        for what, left in (("cut", data[:-1]), ("flipped", data[:-1] + bytes([data[-1] ^ 1]))):
+            judge(play(scene, BucketDamage(f"{key} {what}", {key: left})), scene)
+        outcome = play(scene, BucketDamage(f"{key} gone", {key: None}))
+        assert not outcome.check.is_clean
+        judge(outcome, scene)
+
+
+def find_merged(bucket: Bucket) -> set[str]:
+    """The keys of the segments that the newest checkpoints name."""
+    newest: dict[str, str] = {}
+    for info in iter_objects(bucket):
+        if kind_of(info.key) == "v/cp":
+            newest.setdefault(info.key.rpartition("/")[0], info.key)  # The newest is listed first.
+    found = (
+        decode_checkpoint(read_content(bucket, key, CHECKPOINT_MAGIC)) for key in newest.values()
+    )
+    return {segment_name(one.volume, one.name) for each in found for one in each.merged}
 
 
 def test_scenes_are_as_their_seeds_say() -> None:

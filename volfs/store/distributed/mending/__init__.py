@@ -11,12 +11,12 @@ Imports go downward::
     catalog_repair      names that the catalog lacks
     missing             what versions need and do not have
     check               everything that is wrong, or odd
-    catalog_check, segment_check
-                        what is wrong with names, and with an index segment
+    catalog_check       what is wrong with names
     log_survey          all logs, each with what is left of its state
     log_salvage, bridges
                         the state of a log some lines of which are gone
     checkpoint_forms    checkpoints: read, compared and made
+    segment_check       what is wrong with an index segment
     stored_manifests, stored_records
                         what is stored anywhere, whether or not a log names it
     found_log           the lines of a log, whole and damaged ones

@@ -34,7 +34,8 @@ from volfs.store.distributed.checkpoints.log_forms import (
     LogForm,
 )
 from volfs.store.distributed.log.follower import KnownLog
-from volfs.store.distributed.place.object_keys import history_name, piece_name
+from volfs.store.distributed.mending.segment_check import judge_segment
+from volfs.store.distributed.place.object_keys import history_name, piece_name, segment_name
 from volfs.store.packs.codec import decompress
 
 State = TypeVar("State")
@@ -48,6 +49,9 @@ class CheckpointForm(NamedTuple, Generic[State]):
     encode: Callable[[KnownLog[State]], bytes]
     is_same: Callable[[State, State], bool]
     """Whether a checkpoint, the first, has the state that the lines give."""
+    find_problem: Callable[[str, State], str] = lambda key, state: ""
+    """What is wrong with the objects that readers find by the checkpoint of this key, which has
+    this state; empty if nothing is. StoreError."""
 
 
 def read_content(bucket: Bucket, key: str, magic: bytes) -> Buffer:
@@ -88,7 +92,12 @@ def volume_form(bucket: Bucket, volume: str) -> CheckpointForm[VolumeState | Non
             CHECKPOINT_MAGIC, encode_checkpoint(make_checkpoint(known.state, known.digest))
         )
 
-    return CheckpointForm(partial(_read_volume, bucket, volume), encode, _is_same_volume)
+    return CheckpointForm(
+        partial(_read_volume, bucket, volume),
+        encode,
+        _is_same_volume,
+        partial(_find_damaged_segment, bucket),
+    )
 
 
 def _read_volume(bucket: Bucket, volume: str, key: str) -> KnownLog[VolumeState | None]:
@@ -104,6 +113,16 @@ def _read_volume(bucket: Bucket, volume: str, key: str) -> KnownLog[VolumeState 
         ]
         state = state._replace(versions=state.versions.with_block(block, rows))
     return KnownLog(state, checkpoint.number, checkpoint.digest, checkpoint.era)
+
+
+def _find_damaged_segment(bucket: Bucket, key: str, state: VolumeState | None) -> str:
+    """What is wrong with the first index segment that the checkpoint itself names."""
+    assert state is not None
+    checkpoint = decode_checkpoint(read_content(bucket, key, CHECKPOINT_MAGIC))
+    for segment in checkpoint.merged:
+        if problem := judge_segment(bucket, segment, state):
+            return f"segment {segment_name(segment.volume, segment.name)}: {problem}"
+    return ""
 
 
 def _is_same_volume(kept: VolumeState | None, replayed: VolumeState | None) -> bool:

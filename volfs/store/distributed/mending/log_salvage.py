@@ -51,12 +51,14 @@ class LogRemains(Generic[State]):
     doubts: list[str] = field(default_factory=list)
     """What the state may lack, because nothing tells it."""
     start: int = -1
-    """The line of the newest checkpoint that is whole. Readers begin after it."""
+    """The line of the newest checkpoint that is whole and right."""
+    misleading: set[int] = field(default_factory=set)
+    """The lines of checkpoints that readers believe and that are wrong."""
 
     @property
     def is_readable(self) -> bool:
-        """Whether a reader that begins with the newest whole checkpoint comes to the end."""
-        return all(number <= self.start for number in self.broken)
+        """Whether readers begin with a checkpoint that is right, and come to the end."""
+        return all(number <= self.start for number in self.broken | self.misleading)
 
 
 class Salvager(Generic[State, Change]):
@@ -100,6 +102,14 @@ class Salvager(Generic[State, Change]):
                 self._note(info.key, _without(info.key, str(error)))
         self._found.start = max(self._kept, default=-1)
         self._log.told = max(self._log.told, self._found.start)
+        self._look_beside(self._found.start)
+
+    def _look_beside(self, number: int) -> None:
+        """Look at the objects that readers find by the newest checkpoint."""
+        if kept := self._kept.get(number):
+            key = self._log.place.checkpoint(number)
+            if problem := self._form.find_problem(key, kept.state):
+                self._note_misleading(number, problem)
 
     def _take(self, found: FoundLine) -> None:
         problem, line = found.problem, found.any_line
@@ -183,11 +193,16 @@ class Salvager(Generic[State, Change]):
             return
         is_same = kept.digest == known.digest and kept.era == known.era
         if not (is_same and self._form.is_same(kept.state, known.state)):
-            self._note(self._log.place.checkpoint(number), "not the state that the lines give")
-            self._found.start = max((n for n in self._kept if n < number), default=-1)
+            self._note_misleading(number, "not the state that the lines give")
 
     def _keep(self, known: KnownLog[State]) -> None:
         self._found.known = known
+
+    def _note_misleading(self, number: int, problem: str) -> None:
+        found = self._found
+        self._note(self._log.place.checkpoint(number), problem)
+        found.misleading.add(number)
+        found.start = max(self._kept.keys() - found.misleading, default=-1)
 
     def _note(self, key: str, problem: str) -> None:
         self._found.damage.append((key, problem))
